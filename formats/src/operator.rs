@@ -150,6 +150,8 @@ numbered! {
         Max = 18, "max";
         /// First index of the maximum.
         ArgMax = 19, "argmax_first";
+        /// One rounding, ties away from zero.
+        RequantOnceAway = 20, "requant_once_away";
     }
 }
 
@@ -171,6 +173,29 @@ pub struct ConvParams {
     pub lo: i32,
     /// Upper clamp.
     pub hi: i32,
+    /// [`ScaleProduct`]: how the multipliers follow from the scales.
+    pub product: u32,
+}
+
+/// How `input scale * weight scale / output scale` was evaluated when the multipliers were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum ScaleProduct {
+    /// All in float64.
+    Double = 1,
+    /// The product rounded to float32 first, as TFLite does for u8 convolutions.
+    Single = 2,
+}
+
+impl ScaleProduct {
+    /// The value of that number.
+    pub const fn from_number(number: u32) -> Option<ScaleProduct> {
+        match number {
+            1 => Some(ScaleProduct::Double),
+            2 => Some(ScaleProduct::Single),
+            _ => None,
+        }
+    }
 }
 
 /// Addition and subtraction. `AddJoint` uses `multipliers[0..2]` and `shifts[0]`.
@@ -300,6 +325,12 @@ numbered! {
         LeakyReluTflite = 8, "leaky_relu_tflite";
         /// Rescale evaluated in float32 as TFLite's reference concatenation does.
         RescaleFloat = 9, "rescale_float";
+        /// Logistic sigmoid in float32 steps as TFLite's reference.
+        LogisticTflite = 10, "logistic_tflite";
+        /// Hyperbolic tangent in float32 steps as TFLite's reference.
+        TanhTflite = 11, "tanh_tflite";
+        /// Rescale by the float32 quotient of the scales, two roundings: TFLite's stand-alone ReLUs.
+        ReluTflite = 12, "relu_tflite";
     }
 }
 

@@ -1,7 +1,7 @@
 //! Checks every record of a file once. Each function returns the first thing that is wrong.
 
 use crate::error::{FormatError, Problem};
-use crate::operator::{NO_TABLE, OpKind, OperatorRecord, Params, Rule, TableFunction};
+use crate::operator::{NO_TABLE, OpKind, OperatorRecord, Params, Rule, ScaleProduct, TableFunction};
 use crate::records::{ChannelOrder, TextRef};
 use crate::section::SectionKind;
 use crate::tensor::{ElemCode, MAX_RANK, Storage, TensorRecord};
@@ -243,6 +243,8 @@ fn references(p: &Place, op: &OperatorRecord, params: &Params, output: &TensorRe
     match params {
         Params::Conv2d(c) | Params::DepthwiseConv2d(c) | Params::FullyConnected(c) => {
             let channels = output.shape().last().copied().unwrap_or(1);
+            let product = ScaleProduct::from_number(c.product);
+            p.field(product.is_some(), "scale product", c.product, "1 or 2")?;
             p.range("convolution constants", c.constants_first.into(), 3 * u64::from(channels), constants)?;
             p.field(
                 op.intervals_count == 0 || op.intervals_count == channels,
@@ -281,7 +283,7 @@ fn references(p: &Place, op: &OperatorRecord, params: &Params, output: &TensorRe
 const fn allowed(kind: OpKind) -> &'static [Rule] {
     match kind {
         OpKind::Conv2d | OpKind::DepthwiseConv2d | OpKind::FullyConnected | OpKind::Requantize => {
-            &[Rule::RequantOnce, Rule::RequantTwice]
+            &[Rule::RequantOnce, Rule::RequantTwice, Rule::RequantOnceAway]
         }
         OpKind::Add | OpKind::Sub => &[Rule::AddJoint, Rule::AddSeparate, Rule::AddTflite],
         OpKind::Mul => &[Rule::MulOnce, Rule::MulTwice],
