@@ -217,7 +217,8 @@ def leaky_relu(x, tx, ty, alpha):
     identity = multiplier(f32(tx.scale / ty.scale))
     ma, ea = multiplier(f32(f32(tx.scale * f32(alpha)) / ty.scale))
     v = x.astype(np.int64) - tx.zero_point
-    q = np.where(v >= 0, scale_twice(v, *identity), scale_twice(v, ma, ea))
+    sign = -1 if ma < 0 else 1  # a negative slope: the magnitude is scaled, the result negated
+    q = np.where(v >= 0, scale_twice(v, *identity), sign * scale_twice(v, sign * ma, ea))
     return finish(q + ty.zero_point, *RANGES[ty.dtype], ty.dtype)
 
 
@@ -245,7 +246,8 @@ def lookup(x, table, dtype):
 
 def logistic32(x):
     """1 / (1 + exp(-x)), every step rounded to float32, the exponential correctly rounded."""
-    return (f32(1) / (f32(1) + np.exp(-x.astype(f64)).astype(f32))).astype(f32)
+    with np.errstate(over="ignore"):  # exp(-x) beyond float32 is infinite, 1/inf is 0
+        return (f32(1) / (f32(1) + np.exp(-x.astype(f64)).astype(f32))).astype(f32)
 
 
 def tanh32(x):
