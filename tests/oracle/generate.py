@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 import numpy as np
 
 import cases_chains
+import cases_corners
 import cases_image
 import cases_matrix
 import cases_pointwise
@@ -22,7 +23,7 @@ import evaluate
 import reference
 
 FAMILIES = {}
-for module in (cases_matrix, cases_pointwise, cases_image, cases_shape, cases_chains):
+for module in (cases_matrix, cases_pointwise, cases_image, cases_shape, cases_chains, cases_corners):
     FAMILIES.update(module.FAMILIES)
 
 
@@ -63,6 +64,8 @@ def main():
                 results, reason = reference.run(case.raw, case.inputs)
                 if results is None:
                     refused[op][reason] += 1
+                    if op == "CORNER":
+                        print(f"  {case.name}: {reason[:150]}")
                     continue
                 made += 1
                 store(os.path.join(args.out, f"{op}-{case.name}"), case, results)

@@ -159,6 +159,8 @@ def load(raw):
         if data is not None and len(data) and dtype in TYPES:
             raw_data = np.asarray(data, np.uint8).tobytes()
             data = unpack_int4(raw_data, shape) if dtype == "int4" else np.frombuffer(raw_data, dtype).reshape(shape)
+        elif dtype in TYPES and 0 in shape:
+            data = np.zeros(shape, dtype)
         else:
             data = None
         tensors.append(Tensor(shape, dtype, scales, zeros, 0 if q is None else int(q.quantizedDimension or 0), data))
