@@ -18,12 +18,14 @@ import cases_corners
 import cases_image
 import cases_matrix
 import cases_pointwise
+import cases_precision
 import cases_shape
 import evaluate
 import reference
 
 FAMILIES = {}
-for module in (cases_matrix, cases_pointwise, cases_image, cases_shape, cases_chains, cases_corners):
+for module in (cases_matrix, cases_pointwise, cases_image, cases_shape, cases_chains, cases_corners,
+               cases_precision):
     FAMILIES.update(module.FAMILIES)
 
 
