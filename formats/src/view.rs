@@ -158,6 +158,16 @@ impl<'a> ModelView<'a> {
         self.outputs
     }
 
+    /// Tensor and table numbers that operators point into.
+    pub fn operands(&self) -> &'a [u32] {
+        self.operands
+    }
+
+    /// Logical bytes of all constant tensors.
+    pub fn weights(&self) -> &'a [u8] {
+        self.weights
+    }
+
     /// Bias, multipliers, shifts.
     pub fn constants(&self) -> &'a [i32] {
         self.constants
