@@ -1,6 +1,13 @@
-//! Makes a `.dyad` file of a quantized network.
+//! Makes a `.dyad` file of a quantized network: import, passes, proofs, memory plan, emit.
 //!
-//! - [`import`]: bytes of a network file to a checked structure of that format.
+//! Floats live in this crate (scales, tables) and nowhere further down; see [`quantize`].
 #![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
+pub mod emit;
 pub mod import;
+pub mod ir;
+pub mod memory_plan;
+pub mod prove;
+pub mod quantize;
+pub mod records;

@@ -1,0 +1,74 @@
+//! The rows. To add a kernel, add one here.
+
+use core::ops::Range;
+
+use super::{Accepts, Entry, Kernel, KernelOp, Layout, Tile};
+use crate::isa::IsaKind;
+use crate::params::{Add, AveragePool, Conv, MaxPool, Resize};
+use crate::reference;
+
+/// Every kernel that was compiled in.
+pub static KERNELS: &[Kernel] = &[
+    reference("gemm_reference", KernelOp::Gemm, Entry::Conv(gemm)),
+    reference("depthwise_reference", KernelOp::Depthwise, Entry::Conv(depthwise)),
+    reference("add_reference", KernelOp::Add, Entry::Add(add)),
+    reference("table_reference", KernelOp::Table, Entry::Table(table)),
+    reference("average_pool_reference", KernelOp::AveragePool, Entry::AveragePool(average_pool)),
+    reference("max_pool_reference", KernelOp::MaxPool, Entry::MaxPool(max_pool)),
+    reference("mean_reference", KernelOp::Mean, Entry::Mean(reference::mean)),
+    reference("softmax_reference", KernelOp::Softmax, Entry::Softmax(reference::softmax)),
+    reference("bilinear10_reference", KernelOp::Bilinear10, Entry::Resize(bilinear_10bit)),
+    reference("bilinear_rational_reference", KernelOp::BilinearRational, Entry::Resize(bilinear_rational)),
+];
+
+const fn no_scratch(_: &Conv) -> usize {
+    0
+}
+
+const fn reference(name: &'static str, op: KernelOp, entry: Entry) -> Kernel {
+    Kernel {
+        name,
+        op,
+        isa: IsaKind::Reference,
+        tile: Tile { mr: 1, nr: 1, kr: 1 },
+        layout: Layout::Logical,
+        accepts: Accepts::All,
+        scratch: no_scratch,
+        banded: false,
+        entry,
+    }
+}
+
+// The reference takes the logical weights from its parameters and computes everything at once.
+
+fn gemm(p: &Conv, _: &[u8], input: &[u8], _: Range<usize>, output: &mut [u8], _: &mut [u8]) {
+    reference::conv2d(p, input, output);
+}
+
+fn depthwise(p: &Conv, _: &[u8], input: &[u8], _: Range<usize>, output: &mut [u8], _: &mut [u8]) {
+    reference::depthwise(p, input, output);
+}
+
+fn add(p: &Add, first: Option<&[u8]>, second: &[u8], output: &mut [u8]) {
+    reference::add_equal_shapes(p, first, second, output);
+}
+
+fn table(entries: &[u8; 256], input: Option<&[u8]>, output: &mut [u8]) {
+    reference::table(entries, input, output);
+}
+
+fn average_pool(p: &AveragePool, input: &[u8], _: Range<usize>, output: &mut [u8]) {
+    reference::average_pool(p, input, output);
+}
+
+fn max_pool(p: &MaxPool, input: &[u8], _: Range<usize>, output: &mut [u8]) {
+    reference::max_pool(p, input, output);
+}
+
+fn bilinear_10bit(p: &Resize, input: &[u8], _: Range<usize>, output: &mut [u8]) {
+    reference::bilinear_10bit(p, input, output);
+}
+
+fn bilinear_rational(p: &Resize, input: &[u8], _: Range<usize>, output: &mut [u8]) {
+    reference::bilinear_rational(p, input, output);
+}
