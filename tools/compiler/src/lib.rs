@@ -5,6 +5,7 @@
 #![deny(missing_docs)]
 
 pub mod emit;
+pub mod import;
 pub mod ir;
 pub mod memory_plan;
 pub mod prove;
