@@ -17,6 +17,8 @@ use crate::records::{Program, elem_code, interval};
 mod convolution;
 mod params;
 
+pub use params::{table_function, table_of};
+
 /// Why a graph cannot become a file.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum EmitError {

@@ -60,7 +60,10 @@ type Lowered<T = ()> = Result<T, Refusal>;
 
 /// A refusal with the usual remedy.
 fn refuse<T>(reason: impl Into<String>) -> Lowered<T> {
-    refuse_with(reason, "cut the network before this operator with --cut-at, or replace it in the source network")
+    refuse_with(
+        reason,
+        "cut the network before this operator with --cut-at, or replace it in the source network",
+    )
 }
 
 fn refuse_with<T>(reason: impl Into<String>, remedy: impl Into<String>) -> Lowered<T> {
@@ -135,7 +138,8 @@ impl<'m> Lowering<'m> {
                 [quantize] => {
                     let inner = self.model.operators[*quantize].outputs[0];
                     let name = &self.model.tensors[input].name;
-                    self.notes.push(format!("float input '{name}' left out: the network takes its quantized form"));
+                    self.notes
+                        .push(format!("float input '{name}' left out: the network takes its quantized form"));
                     self.activation(inner)
                 }
                 _ => refuse("a float input with several QUANTIZE readers"),
@@ -253,7 +257,9 @@ impl<'m> Lowering<'m> {
             C::Concatenation | C::Pack => self.concat(operator),
             C::Pad | C::PadV2 => self.pad(operator),
             C::Tile => self.tile(operator),
-            C::Gather | C::Cast | C::Prelu | C::TransposeConv | C::Sum | C::ArgMin | C::ReduceMax => no_form(),
+            C::Gather | C::Cast | C::Prelu | C::TransposeConv | C::Sum | C::ArgMin | C::ReduceMax => {
+                no_form()
+            }
             C::MirrorPad | C::Elu | C::Gelu | C::Other(..) | C::Custom(_) | C::Unknown(_) => no_form(),
         }
     }
@@ -299,7 +305,11 @@ fn quantized(source: &tflite::Tensor, elem: ElemType) -> Lowered<Tensor> {
 /// The extents, each at least 1, at most 8 of them.
 fn shape(source: &tflite::Tensor) -> Lowered<Vec<usize>> {
     if source.shape.len() > dyadic_kernels::params::MAX_RANK {
-        return refuse(format!("tensor '{}' has {} axes, expected at most 8", source.name, source.shape.len()));
+        return refuse(format!(
+            "tensor '{}' has {} axes, expected at most 8",
+            source.name,
+            source.shape.len()
+        ));
     }
     let extents = source.shape.iter().map(|&e| usize::try_from(e).ok().filter(|&e| e > 0));
     match extents.collect() {
@@ -320,7 +330,9 @@ fn integers(tensor: &tflite::Tensor) -> Lowered<Vec<i64>> {
         tflite::ElemType::Int32 => {
             Ok(data.as_chunks::<4>().0.iter().map(|b| i64::from(i32::from_le_bytes(*b))).collect())
         }
-        tflite::ElemType::Int64 => Ok(data.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b)).collect()),
+        tflite::ElemType::Int64 => {
+            Ok(data.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b)).collect())
+        }
         other => refuse(format!("'{}' is {other}, expected INT32 or INT64", tensor.name)),
     }
 }

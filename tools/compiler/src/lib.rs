@@ -5,9 +5,11 @@
 #![deny(missing_docs)]
 
 pub mod emit;
+pub mod from_tflite;
 pub mod import;
 pub mod ir;
 pub mod memory_plan;
+pub mod passes;
 pub mod prove;
 pub mod quantize;
 pub mod records;

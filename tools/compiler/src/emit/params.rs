@@ -10,7 +10,7 @@ use dyadic_kernels::params::Coordinates;
 use dyadic_kernels::reference::nearest_index;
 
 use super::{EmitError, Emitter, NONE, clamp, name, side};
-use crate::ir::{Function, Node, Op, Pool};
+use crate::ir::{Function, Node, Op, Pool, Tensor};
 use crate::quantize::dyadic::{FactorError, from_real};
 use crate::quantize::scale::argument_to_words;
 use crate::quantize::{Contract, factors, table};
@@ -98,14 +98,7 @@ impl Emitter<'_> {
     /// A table for 8-bit values, a requantization for wider ones.
     fn unary(&mut self, node: &Node, function: Function) -> Result<(Rule, Params), FactorError> {
         let (from, to) = (self.ir(node.inputs[0]), self.ir(node.output));
-        let (lo, hi) = match function {
-            Function::Clamp(activation) => clamp(activation, to),
-            Function::Rescale
-            | Function::Logistic
-            | Function::Tanh
-            | Function::HardSwish
-            | Function::LeakyRelu { .. } => (to.elem.min(), to.elem.max()),
-        };
+        let (lo, hi) = function_clamp(function, to);
         if from.elem.bits() != 8 || to.elem.bits() != 8 {
             let d = from_real(f64::from(from.scale()) / f64::from(to.scale()))?;
             let params = MulParams { multiplier: d.multiplier, shift: d.shift, lo, hi };
@@ -113,7 +106,7 @@ impl Emitter<'_> {
             return Ok((rule, Params::Requantize(params)));
         }
         let (kind, argument) = table_function(function, self.contract);
-        let entries = table::build(kind, argument, side(from), side(to), (lo, hi))?;
+        let entries = table_of(function, self.contract, from, to)?;
         let table = self.table(entries);
         let argument = if argument == 0.0 { [0; 2] } else { argument_to_words(argument) };
         Ok((Rule::Table, Params::Table(TableParams { table, function: kind as u32, lo, hi, argument })))
@@ -153,6 +146,31 @@ impl Emitter<'_> {
             _ => refuse("not a resize".to_string()),
         }
     }
+}
+
+fn function_clamp(function: Function, to: &Tensor) -> (i32, i32) {
+    match function {
+        Function::Clamp(activation) => clamp(activation, to),
+        Function::Rescale
+        | Function::Logistic
+        | Function::Tanh
+        | Function::HardSwish
+        | Function::LeakyRelu { .. } => (to.elem.min(), to.elem.max()),
+    }
+}
+
+/// The table of a function between two 8-bit tensors.
+///
+/// # Errors
+/// When a ratio of scales has no dyadic form.
+pub fn table_of(
+    function: Function,
+    contract: Contract,
+    from: &Tensor,
+    to: &Tensor,
+) -> Result<[u8; 256], FactorError> {
+    let (kind, argument) = table_function(function, contract);
+    table::build(kind, argument, side(from), side(to), function_clamp(function, to))
 }
 
 fn pool_params(pool: &Pool, (lo, hi): (i32, i32)) -> PoolParams {

@@ -8,7 +8,13 @@ use crate::import::tflite::{self, Operator, Options, Padding, WeightsFormat};
 use crate::ir::{Conv, ConvKind, Op, Tensor, TensorId};
 
 /// Output extent and padding before the first element along one axis.
-pub(super) fn window(input: usize, kernel: usize, stride: usize, dilation: usize, padding: Padding) -> (usize, usize) {
+pub(super) fn window(
+    input: usize,
+    kernel: usize,
+    stride: usize,
+    dilation: usize,
+    padding: Padding,
+) -> (usize, usize) {
     let reach = (kernel - 1) * dilation + 1;
     match padding {
         Padding::Same => {
@@ -107,7 +113,9 @@ impl Lowering<'_> {
             }
             return Ok(([0, 0], 1));
         }
-        let (Some(i), Some(_)) = (from.nhwc(), to.nhwc()) else { return refuse("input and output need 4 axes") };
+        let (Some(i), Some(_)) = (from.nhwc(), to.nhwc()) else {
+            return refuse("input and output need 4 axes");
+        };
         let [out_channels, kernel_h, kernel_w, group_channels] = [0, 1, 2, 3].map(|a| weights.shape[a]);
         let (y, pad_y) = window(i[1], kernel_h, common.stride[0], common.dilation[0], common.padding);
         let (x, pad_x) = window(i[2], kernel_w, common.stride[1], common.dilation[1], common.padding);
@@ -128,7 +136,9 @@ fn weights(source: &tflite::Tensor, kind: ConvKind) -> Lowered<(Tensor, bool)> {
         tflite::ElemType::Int8 => ElemType::S8,
         tflite::ElemType::UInt8 => ElemType::U8,
         tflite::ElemType::Int4 => ElemType::S4,
-        other => return refuse(format!("weights '{}' are {other}, expected INT8, UINT8 or INT4", source.name)),
+        other => {
+            return refuse(format!("weights '{}' are {other}, expected INT8, UINT8 or INT4", source.name));
+        }
     };
     let Some(data) = source.data.as_ref().filter(|_| !source.is_sparse) else {
         return refuse(format!("weights '{}' are not a dense constant", source.name));
@@ -143,7 +153,10 @@ fn weights(source: &tflite::Tensor, kind: ConvKind) -> Lowered<(Tensor, bool)> {
     }
     let out_axis = if kind == ConvKind::Depthwise { 3 } else { 0 };
     if quant.scales.len() > 1 && quant.axis != out_axis {
-        return refuse(format!("weights '{}' have scales along axis {}, expected {out_axis}", source.name, quant.axis));
+        return refuse(format!(
+            "weights '{}' have scales along axis {}, expected {out_axis}",
+            source.name, quant.axis
+        ));
     }
     let zero_point = quant.zero_points[0];
     if quant.zero_points.iter().any(|&z| z != zero_point) {

@@ -27,7 +27,10 @@ impl Lowering<'_> {
         };
         if !broadcasts {
             let shapes = [inputs[0], inputs[1], output].map(|id| self.graph.tensors[id].shape.clone());
-            return refuse(format!("shapes {:?} and {:?} do not broadcast to {:?}", shapes[0], shapes[1], shapes[2]));
+            return refuse(format!(
+                "shapes {:?} and {:?} do not broadcast to {:?}",
+                shapes[0], shapes[1], shapes[2]
+            ));
         }
         let types = [inputs[0], inputs[1], output].map(|id| self.graph.tensors[id].elem);
         if types[0] != types[2] || types[1] != types[2] {

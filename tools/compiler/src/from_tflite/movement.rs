@@ -5,7 +5,7 @@ use dyadic_kernels::ElemType;
 use super::activation::fused;
 use super::{Lowered, Lowering, axis, integers, refuse};
 use crate::import::tflite::{OpCode, Operator, Options, StridedSliceOptions};
-use crate::ir::{Activation, Op, Tensor, TensorId};
+use crate::ir::{Activation, Op, TensorId};
 
 /// Row-major strides in elements.
 fn strides(shape: &[usize]) -> Vec<isize> {
@@ -48,7 +48,8 @@ impl Lowering<'_> {
                 strided_slice(&shape, &own, [list(1)?, list(2)?, list(3)?], options)?
             }
             _ if operator.code == OpCode::Transpose => {
-                let order = list(1)?.into_iter().map(|a| axis(a, shape.len())).collect::<Lowered<Vec<_>>>()?;
+                let order =
+                    list(1)?.into_iter().map(|a| axis(a, shape.len())).collect::<Lowered<Vec<_>>>()?;
                 let mut seen = order.clone();
                 seen.sort_unstable();
                 if seen != (0..shape.len()).collect::<Vec<_>>() {
@@ -270,7 +271,13 @@ fn strided_slice(
         };
         let to = match () {
             () if shrink => from + step.signum(),
-            () if bit(options.end_mask) => if step > 0 { size } else { -1 },
+            () if bit(options.end_mask) => {
+                if step > 0 {
+                    size
+                } else {
+                    -1
+                }
+            }
             () => wrap(end[axis]).clamp(low, high),
         };
         let step = if shrink { step.signum() } else { step };
@@ -285,9 +292,4 @@ fn strided_slice(
         }
     }
     Ok((extents, start, strides))
-}
-
-/// A tensor's own strides, for passes.
-pub(crate) fn own_strides(tensor: &Tensor) -> Vec<isize> {
-    strides(&tensor.shape)
 }

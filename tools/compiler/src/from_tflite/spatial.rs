@@ -50,12 +50,16 @@ impl Lowering<'_> {
     pub(super) fn resize(&mut self, operator: &Operator) -> Lowered {
         let (input, output) = (self.input(operator, 0)?, self.output(operator)?);
         let (from, to) = (&self.graph.tensors[input], &self.graph.tensors[output]);
-        let (Some(i), Some(o)) = (from.nhwc(), to.nhwc()) else { return refuse("input and output need 4 axes") };
+        let (Some(i), Some(o)) = (from.nhwc(), to.nhwc()) else {
+            return refuse("input and output need 4 axes");
+        };
         if i[0] != o[0] || i[3] != o[3] || from.elem != to.elem {
             return refuse("a resize keeps batch, channels and type");
         }
         let op = match &operator.options {
-            Options::ResizeBilinear(r) => Op::ResizeBilinear(coordinates(r.align_corners, r.half_pixel_centers)?),
+            Options::ResizeBilinear(r) => {
+                Op::ResizeBilinear(coordinates(r.align_corners, r.half_pixel_centers)?)
+            }
             Options::ResizeNearestNeighbor(r) => {
                 Op::ResizeNearest(coordinates(r.align_corners, r.half_pixel_centers)?)
             }
