@@ -6,6 +6,8 @@ use crate::params::Output;
 use crate::requant::Rounding;
 use crate::types::ElemType;
 
+pub(crate) mod gemm;
+
 /// Proof that the CPU has AVX2.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx2(());
