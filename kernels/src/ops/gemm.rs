@@ -123,21 +123,22 @@ pub(crate) fn run<I: GemmIsa>(
     scratch: &mut [u8],
 ) {
     let plan = Plan::new::<I>(p);
-    let (scratch, corrections) = plan.split_scratch(scratch);
-    for group in 0..p.groups {
-        let mut first = rows.start;
-        while first < rows.end {
-            let block = plan.block(p, first..rows.end);
-            plan.fill(isa, p, group, &block, input, scratch);
-            let activations = plan.activations(scratch);
+    let (mut scratch, corrections) = plan.split_scratch(scratch);
+    let mut first = rows.start;
+    while first < rows.end {
+        let block = plan.block(p, first..rows.end);
+        first = block.rows.end;
+        let bytes =
+            (block.rows.start - rows.start) * p.out_channels..(block.rows.end - rows.start) * p.out_channels;
+        let output = &mut output[bytes];
+        for group in 0..p.groups {
+            plan.fill(isa, p, group, &block, input, &mut scratch);
+            let activations = plan.activations(&scratch);
             let job = Job { isa, p, plan: &plan, block: &block, activations };
             if p.weight.elem == ElemType::U8 {
                 job.sum_rows(corrections);
             }
-            let bytes = (block.rows.start - rows.start) * p.out_channels
-                ..(block.rows.end - rows.start) * p.out_channels;
-            job.all_panels(group, packed, corrections, &mut output[bytes]);
-            first = block.rows.end;
+            job.all_panels(group, packed, corrections, output);
         }
     }
 }
@@ -155,8 +156,10 @@ impl<I: GemmIsa> Job<'_, I> {
     /// Weights of u8 are stored less 128, so every accumulator lacks `(128 - zw)` times the sum of its row.
     fn sum_rows(&self, corrections: &mut [u8]) {
         let factor = 128 - self.p.weight.zero_point;
+        let mut first = [0];
         for (i, bytes) in (0..self.block.rows.len()).zip(corrections.chunks_exact_mut(4)) {
-            let sum = self.isa.row_sum(&self.activations, self.plan.first_byte(self.p, self.block, i));
+            self.plan.first_bytes(self.p, self.block, i, &mut first);
+            let sum = self.isa.row_sum(&self.activations, first[0]);
             bytes.copy_from_slice(&factor.wrapping_mul(sum).to_le_bytes());
         }
     }

@@ -243,8 +243,9 @@ fn multiply_s4<const MR: usize>(t: &Tile, acc: &mut [[__m256i; 2]; MR]) {
                 let odd = _mm256_loadu_si256(panel.cast());
                 let even = _mm256_slli_epi32::<4>(odd);
                 panel = panel.add(PAIR_BYTES);
-                // Each byte becomes the high byte of a word; its high nibble is the weight.
-                for (pair, bytes) in [even, odd].into_iter().enumerate() {
+                // Each byte becomes the high byte of a word; its high nibble is the weight. In this order the
+                // compiler's reassociation of the sums keeps the accumulators in registers.
+                for (pair, bytes) in [(1, odd), (0, even)] {
                     let first = _mm256_srai_epi16::<12>(_mm256_unpacklo_epi8(zero, bytes));
                     let second = _mm256_srai_epi16::<12>(_mm256_unpackhi_epi8(zero, bytes));
                     for r in 0..MR {
