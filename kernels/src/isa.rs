@@ -1,5 +1,8 @@
 //! Instruction sets: names, detection, and the vector operations that kernels are written over.
 
+#[cfg(target_arch = "x86_64")]
+pub mod avx2;
+
 /// An instruction set a kernel can be written for, weakest first within a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IsaKind {

@@ -17,6 +17,8 @@ extern crate std;
 pub mod geometry;
 pub mod isa;
 pub mod nibble;
+pub mod ops;
+pub mod pack;
 pub mod params;
 pub mod reference;
 pub mod registry;

@@ -1,0 +1,3 @@
+//! x86-64 AVX2.
+
+pub mod depthwise;

@@ -1,0 +1,3 @@
+//! Fast kernel bodies.
+
+pub mod depthwise;

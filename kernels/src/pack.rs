@@ -1,0 +1,3 @@
+//! Packed weights: one module per layout.
+
+pub mod depthwise;
