@@ -1,4 +1,11 @@
-//! Instruction sets: names, detection, and the vector operations that kernels are written over.
+//! Instruction sets: names, detection, and one private module each with the micro-kernels written for it.
+//!
+//! The modules hold all `unsafe` code of the crate. A module's token (such as `avx2::Avx2`) is made only inside a
+//! kernel entry, whose caller proved that the CPU has the instruction set; owning it is that proof.
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
+pub(crate) mod portable;
 
 #[cfg(target_arch = "x86_64")]
 pub mod avx2;

@@ -2,7 +2,7 @@
 //!
 //! * [`reference`](mod@reference) is the specification in code: one naive, safe function per operation.
 //!   `ARITHMETIC.md` states the same in formulas.
-//! * [`ops`] holds the fast kernel bodies, written once over the vector operations of [`isa`].
+//! * `ops` holds the fast kernel bodies, written once over the micro-kernels of [`isa`].
 //! * [`registry`] lists every kernel, one row each; the runtime, the tests, the benches and `dyadic kernels`
 //!   read that list and nothing else.
 //!
@@ -17,7 +17,7 @@ extern crate std;
 pub mod geometry;
 pub mod isa;
 pub mod nibble;
-pub mod ops;
+mod ops;
 pub mod pack;
 pub mod params;
 pub mod reference;

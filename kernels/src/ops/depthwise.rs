@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use crate::geometry::Segment;
-use crate::pack::depthwise::{BLOCK, PAIR_BYTES, block_bytes, blocks, first_channel, slot};
+use crate::pack::depthwise::{BLOCK, PAIR_BYTES, block_len, blocks, first_channel, position};
 use crate::params::Conv;
 use crate::requant::rescale;
 use crate::types::ElemType;
@@ -26,7 +26,7 @@ pub fn depthwise_portable(
     let taps = p.window.taps();
     for block in 0..blocks(p.out_channels) {
         let first = first_channel(p.out_channels, block);
-        let weights = &packed[block * block_bytes(taps)..][..block_bytes(taps)];
+        let weights = &packed[block * block_len(taps)..][..block_len(taps)];
         let mut pixel = 0;
         for segment in p.window.segments(rows.clone()) {
             for ox in segment.ox.clone() {
@@ -52,13 +52,10 @@ fn accumulate(p: &Conv, input: &[u8], weights: &[u8], first: usize, at: &Segment
             let tap = ky * x.kernel + kx;
             let pair: &[u8; PAIR_BYTES] =
                 weights[tap / 2 * PAIR_BYTES..].first_chunk().expect("packed weights hold every pair");
-            for quad in 0..4 {
-                for lane in 0..8 {
-                    let byte = (quad * 8 + lane) * 4 + tap % 2 * 2;
-                    let w = i16::from_le_bytes([pair[byte], pair[byte + 1]]);
-                    let s = slot(quad, lane);
-                    acc[s] = acc[s].wrapping_add(i32::from(values[s]) * i32::from(w));
-                }
+            for (slot, (acc, value)) in acc.iter_mut().zip(values).enumerate() {
+                let byte = 4 * position(slot) + 2 * (tap % 2);
+                let w = i16::from_le_bytes([pair[byte], pair[byte + 1]]);
+                *acc = acc.wrapping_add(i32::from(value) * i32::from(w));
             }
         }
     }

@@ -1,0 +1,1 @@
+//! Convolution and fully connected layer as a matrix product.
