@@ -7,9 +7,6 @@
 pub(crate) mod avx2;
 pub(crate) mod portable;
 
-#[cfg(target_arch = "x86_64")]
-pub mod avx2;
-
 /// An instruction set a kernel can be written for, weakest first within a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IsaKind {

@@ -8,6 +8,9 @@ use crate::params::Conv;
 use crate::requant::rescale;
 use crate::types::ElemType;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
+
 /// Whether the kernels here compute `p`: 8-bit activations, any depth multiplier.
 pub fn accepts(p: &Conv) -> bool {
     let byte = |elem| matches!(elem, ElemType::U8 | ElemType::S8);

@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::{Accepts, Entry, Kernel, KernelOp, Layout, Tile};
 use crate::isa::IsaKind;
 use crate::params::{Add, AveragePool, Conv, MaxPool, Resize};
-use crate::reference;
+use crate::{ops, reference};
 
 /// Every kernel that was compiled in.
 pub static KERNELS: &[Kernel] = &[
@@ -19,7 +19,42 @@ pub static KERNELS: &[Kernel] = &[
     reference("softmax_reference", KernelOp::Softmax, Entry::Softmax(reference::softmax)),
     reference("bilinear10_reference", KernelOp::Bilinear10, Entry::Resize(bilinear_10bit)),
     reference("bilinear_rational_reference", KernelOp::BilinearRational, Entry::Resize(bilinear_rational)),
+    depthwise_row(
+        "depthwise_x8_portable",
+        IsaKind::Portable,
+        ops::depthwise::accepts,
+        no_scratch,
+        Entry::Conv(ops::depthwise::depthwise_portable),
+    ),
+    #[cfg(target_arch = "x86_64")]
+    depthwise_row(
+        "depthwise_x8_avx2",
+        IsaKind::Avx2,
+        ops::depthwise::avx2::accepts,
+        ops::depthwise::avx2::scratch,
+        Entry::Conv(ops::depthwise::avx2::depthwise),
+    ),
 ];
+
+const fn depthwise_row(
+    name: &'static str,
+    isa: IsaKind,
+    accepts: fn(&Conv) -> bool,
+    scratch: fn(&Conv) -> usize,
+    entry: Entry,
+) -> Kernel {
+    Kernel {
+        name,
+        op: KernelOp::Depthwise,
+        isa,
+        tile: Tile { mr: 1, nr: 32, kr: 2 },
+        layout: Layout::Depthwise32x2,
+        accepts: Accepts::Conv(accepts),
+        scratch,
+        banded: true,
+        entry,
+    }
+}
 
 const fn no_scratch(_: &Conv) -> usize {
     0
