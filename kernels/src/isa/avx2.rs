@@ -6,6 +6,7 @@ use crate::params::Output;
 use crate::requant::Rounding;
 use crate::types::ElemType;
 
+pub(crate) mod depthwise;
 pub(crate) mod gemm;
 
 /// Proof that the CPU has AVX2.
