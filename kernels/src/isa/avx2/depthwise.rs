@@ -79,7 +79,8 @@ impl Epilogue {
         let shift = p.shifts[channel];
         // The high half of the product is floor(P / 2^32) for one rounding, floor((2P + 2^31) / 2^32) for two.
         let (doubled, taken, least) = match p.rounding {
-            Rounding::Once => (0, 32, 33),
+            // The row declines `OnceAway`.
+            Rounding::Once | Rounding::OnceAway => (0, 32, 33),
             Rounding::Twice => (1, 31, 31),
         };
         let left = (least - shift).max(0);
@@ -128,12 +129,20 @@ impl Run<'_> {
         // SAFETY: the three assertions are the contract of `run`.
         unsafe {
             match (self.signed, self.rounding, epilogue.mixed) {
-                (false, Rounding::Once, false) => self.sized::<false, false, false>(count, epilogue, output),
-                (false, Rounding::Once, true) => self.sized::<false, false, true>(count, epilogue, output),
+                (false, Rounding::Once | Rounding::OnceAway, false) => {
+                    self.sized::<false, false, false>(count, epilogue, output)
+                }
+                (false, Rounding::Once | Rounding::OnceAway, true) => {
+                    self.sized::<false, false, true>(count, epilogue, output)
+                }
                 (false, Rounding::Twice, false) => self.sized::<false, true, false>(count, epilogue, output),
                 (false, Rounding::Twice, true) => self.sized::<false, true, true>(count, epilogue, output),
-                (true, Rounding::Once, false) => self.sized::<true, false, false>(count, epilogue, output),
-                (true, Rounding::Once, true) => self.sized::<true, false, true>(count, epilogue, output),
+                (true, Rounding::Once | Rounding::OnceAway, false) => {
+                    self.sized::<true, false, false>(count, epilogue, output)
+                }
+                (true, Rounding::Once | Rounding::OnceAway, true) => {
+                    self.sized::<true, false, true>(count, epilogue, output)
+                }
                 (true, Rounding::Twice, false) => self.sized::<true, true, false>(count, epilogue, output),
                 (true, Rounding::Twice, true) => self.sized::<true, true, true>(count, epilogue, output),
             }

@@ -148,7 +148,8 @@ fn tile<const MR: usize, const NIBBLES: bool>(t: &Tile, columns: &Columns, outpu
         }
     }
     match columns.rounding {
-        Rounding::Once => {
+        // The rows decline `OnceAway`.
+        Rounding::Once | Rounding::OnceAway => {
             for [a, b] in &mut acc {
                 *a = columns.factors[0].rescale_once(*a);
                 *b = columns.factors[1].rescale_once(*b);
