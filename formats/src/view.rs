@@ -83,9 +83,37 @@ impl<'a> ModelView<'a> {
     /// The first thing found wrong, with its byte offset in the file.
     pub fn open(file: &'a [u8]) -> Result<ModelView<'a>, FormatError> {
         let header = check_header(file)?;
-        let sections = Sections { file, table: check_table(file, header)? };
+        let view = ModelView::assemble(file, header, check_table(file, header)?)?;
+        validate::records(&view)?;
+        Ok(view)
+    }
+
+    /// The view of bytes that [`ModelView::open`] accepted before, without checking them again. Bytes that have changed
+    /// since may give an error or, later, a panic; never undefined behaviour.
+    ///
+    /// # Errors
+    /// When the bytes are no longer a file.
+    pub fn reopen(file: &'a [u8]) -> Result<ModelView<'a>, FormatError> {
+        let short = || FormatError {
+            offset: 0,
+            problem: Problem::TooShort { expected: HEADER_BYTES as u64, found: file.len() as u64 },
+        };
+        let header: &Header =
+            file.get(..HEADER_BYTES).and_then(|b| bytemuck::try_from_bytes(b).ok()).ok_or_else(short)?;
+        let bytes = (header.section_count as usize).min(validate::MAX_SECTIONS) * size_of::<SectionRecord>();
+        let table = file.get(HEADER_BYTES..).and_then(|b| b.get(..bytes)).ok_or_else(short)?;
+        let table = bytemuck::try_cast_slice(table).map_err(|_| short())?;
+        ModelView::assemble(file, header, table)
+    }
+
+    fn assemble(
+        file: &'a [u8],
+        header: &'a Header,
+        table: &'a [SectionRecord],
+    ) -> Result<ModelView<'a>, FormatError> {
+        let sections = Sections { file, table };
         let provenance = sections.records::<ProvenanceRecord>(SectionKind::Provenance)?;
-        let view = ModelView {
+        Ok(ModelView {
             file,
             header,
             sections: sections.table,
@@ -106,9 +134,7 @@ impl<'a> ModelView<'a> {
             recipe: sections.records(SectionKind::Recipe)?,
             labels: sections.records(SectionKind::Labels)?,
             golden: sections.records(SectionKind::Golden)?,
-        };
-        validate::records(&view)?;
-        Ok(view)
+        })
     }
 
     /// Compares the BLAKE3 digest in the header with the file.
