@@ -72,7 +72,12 @@ pub fn parse(bytes: &[u8]) -> std::result::Result<Array, String> {
         return Err("Fortran order, expected C order (numpy.ascontiguousarray)".to_string());
     }
     let DType::Plain(plain) = file.dtype() else { return Err("structured elements".to_string()) };
-    let shape: Vec<usize> = file.shape().iter().map(|&e| usize::try_from(e)).collect::<std::result::Result<_, _>>().map_err(|_| "extents too large")?;
+    let shape: Vec<usize> = file
+        .shape()
+        .iter()
+        .map(|&e| usize::try_from(e))
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|_| "extents too large")?;
     let count = shape.iter().try_fold(1usize, |n, &e| n.checked_mul(e)).ok_or("extents too large")?;
     let width = plain.num_bytes().unwrap_or(0);
     if count.checked_mul(width).is_none_or(|size| size > bytes.len()) {
@@ -96,9 +101,9 @@ pub fn parse(bytes: &[u8]) -> std::result::Result<Array, String> {
 fn header_fits(bytes: &[u8]) -> std::result::Result<(), String> {
     let length = match bytes.get(6) {
         Some(1) => bytes.get(8..10).map(|b| 10 + usize::from(u16::from_le_bytes([b[0], b[1]]))),
-        Some(2 | 3) => bytes.get(8..12).map(|b| {
-            12usize.saturating_add(u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize)
-        }),
+        Some(2 | 3) => bytes
+            .get(8..12)
+            .map(|b| 12usize.saturating_add(u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize)),
         _ => return Err("an .npy version that is not read".to_string()),
     };
     match length {

@@ -47,7 +47,9 @@ impl Pixels {
     pub fn ordered(self, order: ChannelOrder) -> Pixels {
         let rgb = self.channels == 3;
         let data = match order {
-            ChannelOrder::Bgr if rgb => self.data.as_chunks::<3>().0.iter().flat_map(|&[r, g, b]| [b, g, r]).collect(),
+            ChannelOrder::Bgr if rgb => {
+                self.data.as_chunks::<3>().0.iter().flat_map(|&[r, g, b]| [b, g, r]).collect()
+            }
             ChannelOrder::Gray if rgb => self.data.as_chunks::<3>().0.iter().map(|p| luma(*p)).collect(),
             ChannelOrder::Rgb | ChannelOrder::Bgr if !rgb => self.data.iter().flat_map(|&v| [v; 3]).collect(),
             ChannelOrder::Rgb | ChannelOrder::Bgr | ChannelOrder::Gray => self.data,
