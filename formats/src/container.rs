@@ -46,11 +46,10 @@ impl<'a> Sections<'a> {
 
     /// The records of a section; none when it is absent.
     pub(crate) fn records<T: Pod>(&self, kind: SectionKind) -> Result<&'a [T], FormatError> {
+        let Some(section) = self.find(kind) else { return Ok(&[]) };
         // Cannot fail: every section starts on a 64-byte boundary and is a whole number of records long.
-        bytemuck::try_cast_slice(self.bytes(kind)).map_err(|_| FormatError {
-            offset: self.find(kind).map_or(0, |s| s.offset),
-            problem: Problem::Misaligned,
-        })
+        bytemuck::try_cast_slice(self.bytes(kind))
+            .map_err(|_| FormatError { offset: section.offset, problem: Problem::Misaligned })
     }
 }
 
