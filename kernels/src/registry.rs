@@ -35,6 +35,8 @@ pub enum KernelOp {
     Bilinear10,
     /// Bilinear resize on rational coordinates.
     BilinearRational,
+    /// Bilinear resize by float32 steps.
+    BilinearSingle,
 }
 
 /// Rows x columns x depth that one micro-kernel call handles; 1x1x1 for element-wise kernels.
@@ -96,7 +98,7 @@ pub enum Entry {
     Mean(MeanFn),
     /// For [`KernelOp::Softmax`].
     Softmax(SoftmaxFn),
-    /// For both bilinear operations.
+    /// For the bilinear operations.
     Resize(ResizeFn),
 }
 

@@ -35,6 +35,7 @@ pub static KERNELS: &[Kernel] = &[
     reference("softmax_reference", KernelOp::Softmax, Entry::Softmax(reference::softmax)),
     reference("bilinear10_reference", KernelOp::Bilinear10, Entry::Resize(bilinear_10bit)),
     reference("bilinear_rational_reference", KernelOp::BilinearRational, Entry::Resize(bilinear_rational)),
+    reference("bilinear_single_reference", KernelOp::BilinearSingle, Entry::Resize(bilinear_single)),
     depthwise_row(
         "depthwise_x8_portable",
         IsaKind::Portable,
@@ -175,4 +176,8 @@ fn bilinear_10bit(p: &Resize, input: &[u8], _: Range<usize>, output: &mut [u8]) 
 
 fn bilinear_rational(p: &Resize, input: &[u8], _: Range<usize>, output: &mut [u8]) {
     reference::bilinear_rational(p, input, output);
+}
+
+fn bilinear_single(p: &Resize, input: &[u8], _: Range<usize>, output: &mut [u8]) {
+    reference::bilinear_single(p, input, output);
 }
