@@ -147,10 +147,10 @@ impl Factors {
 pub(crate) struct Narrow {
     /// In 16-bit lanes; for u8 less 128, like the limits, so that one signed form serves both types.
     zero_point: __m256i,
-    lo: __m128i,
-    hi: __m128i,
+    lo: __m256i,
+    hi: __m256i,
     /// 0x80 for u8: back from the signed form.
-    flip: __m128i,
+    flip: __m256i,
 }
 
 impl Narrow {
@@ -161,21 +161,40 @@ impl Narrow {
         let offset = if output.elem == ElemType::U8 { 128 } else { 0 };
         Narrow {
             zero_point: _mm256_set1_epi16((output.zero_point - offset) as i16),
-            lo: _mm_set1_epi8((output.lo - offset) as i8),
-            hi: _mm_set1_epi8((output.hi - offset) as i8),
-            flip: _mm_set1_epi8(offset as i8),
+            lo: _mm256_set1_epi8((output.lo - offset) as i8),
+            hi: _mm256_set1_epi8((output.hi - offset) as i8),
+            flip: _mm256_set1_epi8(offset as i8),
         }
     }
 
-    /// `clamp(zero_point + value, lo, hi)` of sixteen values, `first` holding values 0 to 7. The saturating steps
+    /// `clamp(zero_point + value, lo, hi)` of 32 values, `values[0]` holding values 0 to 7. The saturating steps
     /// change only values that the clamp moves to the same limit.
     #[inline]
     #[target_feature(enable = "avx2")]
+    pub(crate) fn narrow32(&self, values: [__m256i; 4]) -> __m256i {
+        let words = [self.words(values[0], values[1]), self.words(values[2], values[3])];
+        // 0-3, 8-11, 16-19, 24-27 | 4-7, 12-15, 20-23, 28-31
+        let bytes = _mm256_packs_epi16(words[0], words[1]);
+        let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+        let bytes = _mm256_permutevar8x32_epi32(bytes, order);
+        _mm256_xor_si256(_mm256_min_epi8(_mm256_max_epi8(bytes, self.lo), self.hi), self.flip)
+    }
+
+    /// [`Narrow::narrow32`] of 16 values.
+    #[inline]
+    #[target_feature(enable = "avx2")]
     pub(crate) fn narrow(&self, first: __m256i, second: __m256i) -> __m128i {
-        // 0-3, 8-11 | 4-7, 12-15
-        let words = _mm256_adds_epi16(_mm256_packs_epi32(first, second), self.zero_point);
+        let words = self.words(first, second);
         let (low, high) = (_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
         let bytes = _mm_shuffle_epi32::<0b11_01_10_00>(_mm_packs_epi16(low, high));
-        _mm_xor_si128(_mm_min_epi8(_mm_max_epi8(bytes, self.lo), self.hi), self.flip)
+        let (lo, hi) = (_mm256_castsi256_si128(self.lo), _mm256_castsi256_si128(self.hi));
+        _mm_xor_si128(_mm_min_epi8(_mm_max_epi8(bytes, lo), hi), _mm256_castsi256_si128(self.flip))
+    }
+
+    /// Zero point added, in 16 bits: values 0-3, 8-11 | 4-7, 12-15.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn words(&self, first: __m256i, second: __m256i) -> __m256i {
+        _mm256_adds_epi16(_mm256_packs_epi32(first, second), self.zero_point)
     }
 }

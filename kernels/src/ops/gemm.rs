@@ -47,7 +47,9 @@ pub(crate) struct Tile<'a> {
     pub rows: usize,
     /// Byte at which each pixel's first run starts.
     pub first: [usize; MAX_ROWS],
-    /// Added to every accumulator of the row.
+    /// Whether there are corrections, added to every accumulator of their row.
+    pub corrected: bool,
+    /// One per row.
     pub corrections: [i32; MAX_ROWS],
     /// One panel of weights.
     pub panel: &'a [u8],
@@ -156,10 +158,9 @@ impl<I: GemmIsa> Job<'_, I> {
     /// Weights of u8 are stored less 128, so every accumulator lacks `(128 - zw)` times the sum of its row.
     fn sum_rows(&self, corrections: &mut [u8]) {
         let factor = 128 - self.p.weight.zero_point;
-        let mut first = [0];
-        for (i, bytes) in (0..self.block.rows.len()).zip(corrections.chunks_exact_mut(4)) {
-            self.plan.first_bytes(self.p, self.block, i, &mut first);
-            let sum = self.isa.row_sum(&self.activations, first[0]);
+        let mut places = self.plan.places(self.p, self.block);
+        for bytes in corrections.chunks_exact_mut(4).take(self.block.rows.len()) {
+            let sum = self.isa.row_sum(&self.activations, places.take(1)[0]);
             bytes.copy_from_slice(&factor.wrapping_mul(sum).to_le_bytes());
         }
     }
@@ -183,15 +184,17 @@ impl<I: GemmIsa> Job<'_, I> {
             activations: self.activations,
             rows: I::ROWS,
             first: [0; MAX_ROWS],
+            corrected: p.weight.elem == ElemType::U8,
             corrections: [0; MAX_ROWS],
             panel,
             nibbles: p.weight.elem == ElemType::S4,
         };
+        let mut places = self.plan.places(p, self.block);
         let count = self.block.rows.len();
         for row in (0..count).step_by(I::ROWS) {
             tile.rows = I::ROWS.min(count - row);
-            self.plan.first_bytes(p, self.block, row, &mut tile.first[..tile.rows]);
-            if p.weight.elem == ElemType::U8 {
+            tile.first = places.take(tile.rows);
+            if tile.corrected {
                 let bytes = corrections[4 * row..].chunks_exact(4);
                 for (value, b) in tile.corrections[..tile.rows].iter_mut().zip(bytes) {
                     *value = i32::from_le_bytes([b[0], b[1], b[2], b[3]]);

@@ -11,6 +11,7 @@ use crate::ops::gemm::{Activations, Centre, GemmIsa, Tile};
 use crate::pack::panels::{COLUMNS, PAIR_BYTES};
 use crate::params::Conv;
 use crate::requant::Rounding;
+use crate::types::ElemType;
 
 /// Rows of a full tile.
 const ROWS: usize = 6;
@@ -18,6 +19,7 @@ const ROWS: usize = 6;
 /// The epilogue of one panel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Columns {
+    /// For s4 weights in the order of [`multiply_s4`].
     bias: [__m256i; 2],
     factors: [Factors; 2],
     rounding: Rounding,
@@ -48,19 +50,22 @@ impl GemmIsa for Avx2 {
 
     #[inline]
     fn tile(self, tile: &Tile, columns: &Columns, output: &mut [u8], pitch: usize) {
+        // A panel with no more than eight columns needs half the work; worth a body of its own for full tiles.
+        let half = columns.width <= 8;
         let entry = match (tile.rows, tile.nibbles) {
-            (1, false) => self::tile::<1, false>,
-            (2, false) => self::tile::<2, false>,
-            (3, false) => self::tile::<3, false>,
-            (4, false) => self::tile::<4, false>,
-            (5, false) => self::tile::<5, false>,
-            (_, false) => self::tile::<6, false>,
-            (1, true) => self::tile::<1, true>,
-            (2, true) => self::tile::<2, true>,
-            (3, true) => self::tile::<3, true>,
-            (4, true) => self::tile::<4, true>,
-            (5, true) => self::tile::<5, true>,
-            (_, true) => self::tile::<6, true>,
+            (1, false) => self::tile::<1, 2, false>,
+            (2, false) => self::tile::<2, 2, false>,
+            (3, false) => self::tile::<3, 2, false>,
+            (4, false) => self::tile::<4, 2, false>,
+            (5, false) => self::tile::<5, 2, false>,
+            (_, false) if half => self::tile::<ROWS, 1, false>,
+            (_, false) => self::tile::<ROWS, 2, false>,
+            (1, true) => self::tile::<1, 2, true>,
+            (2, true) => self::tile::<2, 2, true>,
+            (3, true) => self::tile::<3, 2, true>,
+            (4, true) => self::tile::<4, 2, true>,
+            (5, true) => self::tile::<5, 2, true>,
+            (_, true) => self::tile::<ROWS, 2, true>,
         };
         // SAFETY: the token proves AVX2.
         unsafe { entry(tile, columns, output, pitch) }
@@ -71,12 +76,14 @@ impl GemmIsa for Avx2 {
 fn columns(p: &Conv, channels: Range<usize>) -> Columns {
     let middle = channels.end.min(channels.start + 8);
     let halves = [channels.start..middle, middle..channels.end];
-    let bias = |half: &Range<usize>| load_8x32(&p.bias[half.clone()]);
+    let [first, second] = [0, 1].map(|half| load_8x32(&p.bias[halves[half].clone()]));
+    let (first, second) =
+        if p.weight.elem == ElemType::S4 { exchange(first, second) } else { (first, second) };
     let factors = |half: &Range<usize>| {
         Factors::load(&p.multipliers[half.clone()], &p.shifts[half.clone()], p.rounding)
     };
     Columns {
-        bias: [bias(&halves[0]), bias(&halves[1])],
+        bias: [first, second],
         factors: [factors(&halves[0]), factors(&halves[1])],
         rounding: p.rounding,
         narrow: Narrow::new(&p.output),
@@ -131,54 +138,91 @@ fn row_sum(a: &Activations, first: usize) -> i32 {
     lanes.iter().fold(rest, |sum, &lane| sum.wrapping_add(lane))
 }
 
-/// One tile of `MR` rows.
+/// Accumulators of `MR` rows by `8 * HALVES` columns.
+type Accumulators<const MR: usize, const HALVES: usize> = [[__m256i; HALVES]; MR];
+
+/// One tile of `MR` rows by `8 * HALVES` columns.
 #[target_feature(enable = "avx2")]
-fn tile<const MR: usize, const NIBBLES: bool>(t: &Tile, columns: &Columns, output: &mut [u8], pitch: usize) {
-    let mut acc = [[_mm256_setzero_si256(); 2]; MR];
+fn tile<const MR: usize, const HALVES: usize, const NIBBLES: bool>(
+    t: &Tile,
+    columns: &Columns,
+    output: &mut [u8],
+    pitch: usize,
+) {
+    let mut acc = [[_mm256_setzero_si256(); HALVES]; MR];
+    for (row, correction) in acc.iter_mut().zip(t.corrections) {
+        let correction = _mm256_set1_epi32(correction);
+        for (acc, bias) in row.iter_mut().zip(columns.bias) {
+            *acc = if t.corrected { _mm256_add_epi32(bias, correction) } else { bias };
+        }
+    }
     if NIBBLES {
         multiply_s4(t, &mut acc);
     } else {
         multiply_s8(t, &mut acc);
     }
-    for r in 0..MR {
-        let correction = _mm256_set1_epi32(t.corrections[r]);
-        for half in 0..2 {
-            let start = _mm256_add_epi32(columns.bias[half], correction);
-            acc[r][half] = _mm256_add_epi32(acc[r][half], start);
-        }
-    }
     match columns.rounding {
         Rounding::Once => {
-            for [a, b] in &mut acc {
-                *a = columns.factors[0].rescale_once(*a);
-                *b = columns.factors[1].rescale_once(*b);
+            for row in &mut acc {
+                for (acc, factors) in row.iter_mut().zip(&columns.factors) {
+                    *acc = factors.rescale_once(*acc);
+                }
             }
         }
         Rounding::Twice => {
-            for [a, b] in &mut acc {
-                *a = columns.factors[0].rescale_twice(*a);
-                *b = columns.factors[1].rescale_twice(*b);
+            for row in &mut acc {
+                for (acc, factors) in row.iter_mut().zip(&columns.factors) {
+                    *acc = factors.rescale_twice(*acc);
+                }
             }
         }
     }
     store(&acc, columns, output, pitch);
 }
 
-/// Narrows and stores the rows of a tile.
+/// Narrows and stores the rows of a tile, two at a time.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn store<const MR: usize>(values: &[[__m256i; 2]; MR], columns: &Columns, output: &mut [u8], pitch: usize) {
-    assert!((MR - 1) * pitch + columns.width <= output.len() && columns.width <= pitch);
-    for (r, &[first, second]) in values.iter().enumerate() {
-        let bytes = columns.narrow.narrow(first, second);
-        if columns.width == COLUMNS {
-            // SAFETY: the assertion above: row `r` has 16 bytes from `r * pitch`.
-            unsafe { _mm_storeu_si128(output.as_mut_ptr().add(r * pitch).cast(), bytes) };
-        } else {
-            let mut row = [0u8; COLUMNS];
-            // SAFETY: `row` is 16 writable bytes.
-            unsafe { _mm_storeu_si128(row.as_mut_ptr().cast(), bytes) };
-            output[r * pitch..r * pitch + columns.width].copy_from_slice(&row[..columns.width]);
+fn store<const MR: usize, const HALVES: usize>(
+    values: &Accumulators<MR, HALVES>,
+    columns: &Columns,
+    output: &mut [u8],
+    pitch: usize,
+) {
+    let width = columns.width;
+    assert!((MR - 1) * pitch + width <= output.len() && width <= pitch && width <= 8 * HALVES);
+    let mut r = 0;
+    while r + 2 <= MR {
+        let [a, b] = [&values[r], &values[r + 1]];
+        let both = columns.narrow.narrow32([a[0], a[HALVES - 1], b[0], b[HALVES - 1]]);
+        store_row(_mm256_castsi256_si128(both), &mut output[r * pitch..], width);
+        store_row(_mm256_extracti128_si256::<1>(both), &mut output[(r + 1) * pitch..], width);
+        r += 2;
+    }
+    if r < MR {
+        let row = columns.narrow.narrow(values[r][0], values[r][HALVES - 1]);
+        store_row(row, &mut output[r * pitch..], width);
+    }
+}
+
+/// The first `width` bytes of `bytes`, at the start of `output`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store_row(bytes: __m128i, output: &mut [u8], width: usize) {
+    let output = &mut output[..width];
+    if let Ok(row) = <&mut [u8; COLUMNS]>::try_from(&mut *output) {
+        // SAFETY: `row` is 16 writable bytes.
+        unsafe { _mm_storeu_si128(row.as_mut_ptr().cast(), bytes) };
+        return;
+    }
+    let mut row = [0u8; COLUMNS];
+    // SAFETY: `row` is 16 writable bytes.
+    unsafe { _mm_storeu_si128(row.as_mut_ptr().cast(), bytes) };
+    let mut at = 0;
+    for part in [8, 4, 2, 1] {
+        if width & part != 0 {
+            output[at..at + part].copy_from_slice(&row[at..at + part]);
+            at += part;
         }
     }
 }
@@ -195,7 +239,7 @@ fn check<const MR: usize>(t: &Tile, pair_bytes: usize) {
 /// `acc[r] += activations of row r * weights`, weights of 8 bits.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn multiply_s8<const MR: usize>(t: &Tile, acc: &mut [[__m256i; 2]; MR]) {
+fn multiply_s8<const MR: usize, const HALVES: usize>(t: &Tile, acc: &mut Accumulators<MR, HALVES>) {
     check::<MR>(t, PAIR_BYTES);
     let a = &t.activations;
     let mut panel = t.panel.as_ptr();
@@ -208,24 +252,27 @@ fn multiply_s8<const MR: usize>(t: &Tile, acc: &mut [[__m256i; 2]; MR]) {
             // SAFETY: `check` proved that the panel holds `runs * pairs` steps of 32 bytes and that each row has
             // `pairs` pairs of 4 bytes in each run.
             unsafe {
-                let first = _mm256_cvtepi8_epi16(_mm_loadu_si128(panel.cast()));
-                let second = _mm256_cvtepi8_epi16(_mm_loadu_si128(panel.add(16).cast()));
+                let mut weights = [_mm256_setzero_si256(); HALVES];
+                for (half, weights) in weights.iter_mut().enumerate() {
+                    *weights = _mm256_cvtepi8_epi16(_mm_loadu_si128(panel.add(16 * half).cast()));
+                }
                 panel = panel.add(PAIR_BYTES);
                 for r in 0..MR {
                     let x = _mm256_set1_epi32(rows[r].add(4 * pair).cast::<i32>().read_unaligned());
-                    acc[r][0] = _mm256_add_epi32(acc[r][0], _mm256_madd_epi16(x, first));
-                    acc[r][1] = _mm256_add_epi32(acc[r][1], _mm256_madd_epi16(x, second));
+                    for half in 0..HALVES {
+                        acc[r][half] = _mm256_add_epi32(acc[r][half], _mm256_madd_epi16(x, weights[half]));
+                    }
                 }
             }
         }
     }
 }
 
-/// As [`multiply_s8`] with weights of 4 bits: 32 bytes hold two pairs of depth positions. The accumulators hold
-/// columns 0-3, 8-11 and 4-7, 12-15 until the end.
+/// As [`multiply_s8`] with weights of 4 bits: 32 bytes hold two pairs of depth positions. Meanwhile
+/// the accumulators hold columns 0-3, 8-11 and 4-7, 12-15.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn multiply_s4<const MR: usize>(t: &Tile, acc: &mut [[__m256i; 2]; MR]) {
+fn multiply_s4<const MR: usize, const HALVES: usize>(t: &Tile, acc: &mut Accumulators<MR, HALVES>) {
     check::<MR>(t, PAIR_BYTES / 2);
     assert!(t.activations.pairs.is_multiple_of(2));
     let a = &t.activations;
@@ -246,23 +293,32 @@ fn multiply_s4<const MR: usize>(t: &Tile, acc: &mut [[__m256i; 2]; MR]) {
                 // Each byte becomes the high byte of a word; its high nibble is the weight. In this order the
                 // compiler's reassociation of the sums keeps the accumulators in registers.
                 for (pair, bytes) in [(1, odd), (0, even)] {
-                    let first = _mm256_srai_epi16::<12>(_mm256_unpacklo_epi8(zero, bytes));
-                    let second = _mm256_srai_epi16::<12>(_mm256_unpackhi_epi8(zero, bytes));
+                    let weights = [_mm256_unpacklo_epi8(zero, bytes), _mm256_unpackhi_epi8(zero, bytes)]
+                        .map(|words| _mm256_srai_epi16::<12>(words));
                     for r in 0..MR {
                         let at = rows[r].add(8 * step + 4 * pair);
                         let x = _mm256_set1_epi32(at.cast::<i32>().read_unaligned());
-                        acc[r][0] = _mm256_add_epi32(acc[r][0], _mm256_madd_epi16(x, first));
-                        acc[r][1] = _mm256_add_epi32(acc[r][1], _mm256_madd_epi16(x, second));
+                        for half in 0..HALVES {
+                            acc[r][half] =
+                                _mm256_add_epi32(acc[r][half], _mm256_madd_epi16(x, weights[half]));
+                        }
                     }
                 }
             }
         }
     }
-    for [a, b] in acc {
-        let (low, high) =
-            (_mm256_permute2x128_si256::<0x20>(*a, *b), _mm256_permute2x128_si256::<0x31>(*a, *b));
-        (*a, *b) = (low, high);
+    for row in acc {
+        if let [first, second] = &mut row[..] {
+            (*first, *second) = exchange(*first, *second);
+        }
     }
+}
+
+/// From columns 0-7, 8-15 to 0-3, 8-11 and 4-7, 12-15, and back.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn exchange(a: __m256i, b: __m256i) -> (__m256i, __m256i) {
+    (_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x31>(a, b))
 }
 
 /// The `ConvFn` of the AVX2 rows.

@@ -10,7 +10,7 @@
 
 use core::ops::Range;
 
-use super::{Activations, GemmIsa};
+use super::{Activations, GemmIsa, MAX_ROWS};
 use crate::pack::panels;
 use crate::params::Conv;
 use crate::types::ElemType;
@@ -150,29 +150,60 @@ impl Plan {
         Block { rows: rows.start..end, picture, pixel }
     }
 
-    /// Bytes of the first activations of the pixels from `i` of the block.
-    pub(super) fn first_bytes(&self, p: &Conv, block: &Block, i: usize, first: &mut [usize]) {
-        if self.source == Source::Strip {
-            self.strip_bytes_of(p, block, i, first);
-        } else {
-            for (r, byte) in first.iter_mut().enumerate() {
-                *byte = (i + r) * self.pitch;
+    /// Where the activations of the block's pixels start.
+    pub(super) fn places(&self, p: &Conv, block: &Block) -> Places {
+        match self.source {
+            Source::Strip => self.strip_places(p, block),
+            Source::Rows | Source::Patches | Source::Gather => {
+                Places { at: 0, step: self.pitch, left: usize::MAX, width: usize::MAX, row: 0, row_step: 0 }
             }
         }
     }
 
-    /// Where in the strip the window of each pixel from `i` of the block starts.
-    fn strip_bytes_of(&self, p: &Conv, block: &Block, i: usize, first: &mut [usize]) {
+    /// Where in the strip the windows of the block's pixels start.
+    fn strip_places(&self, p: &Conv, block: &Block) -> Places {
         let x = &p.window.x;
-        let mut oy = (block.pixel + i) / x.output - block.pixel / x.output;
-        let mut ox = (block.pixel + i) % x.output;
-        for byte in first {
-            *byte = oy * self.strip.advance * self.strip.pitch + 2 * ox * x.stride * p.in_channels;
-            ox += 1;
-            if ox == x.output {
-                (oy, ox) = (oy + 1, 0);
+        let (step, ox) = (2 * x.stride * p.in_channels, block.pixel % x.output);
+        let row_step = self.strip.advance * self.strip.pitch;
+        Places { at: ox * step, step, left: x.output - ox, width: x.output, row: 0, row_step }
+    }
+}
+
+/// Walks over the pixels of a block: the byte at which the activations of each start.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    /// The next pixel, and from one pixel to the next of its row.
+    at: usize,
+    step: usize,
+    /// Pixels left in this output row, and in a whole one.
+    left: usize,
+    width: usize,
+    /// Start of this row, and from one row to the next.
+    row: usize,
+    row_step: usize,
+}
+
+impl Places {
+    /// The next `count` pixels, at most [`MAX_ROWS`]; entries behind them mean nothing.
+    #[inline]
+    pub(super) fn take(&mut self, count: usize) -> [usize; MAX_ROWS] {
+        if count < self.left {
+            let first = core::array::from_fn(|r| self.at + r * self.step);
+            self.at += count * self.step;
+            self.left -= count;
+            return first;
+        }
+        let mut first = [0; MAX_ROWS];
+        for byte in &mut first[..count] {
+            *byte = self.at;
+            self.at += self.step;
+            self.left -= 1;
+            if self.left == 0 {
+                self.row += self.row_step;
+                (self.at, self.left) = (self.row, self.width);
             }
         }
+        first
     }
 }
 

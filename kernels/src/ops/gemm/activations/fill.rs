@@ -1,7 +1,7 @@
 //! Widening the activations of a block into the scratch.
 
 use super::{Block, Plan, Scratch, Source, strip_width};
-use crate::ops::gemm::{Centre, GemmIsa, MAX_ROWS};
+use crate::ops::gemm::{Centre, GemmIsa};
 use crate::params::Conv;
 
 /// Bytes that [`copy_run`] moves at once.
@@ -84,21 +84,18 @@ impl Plan {
         // Taps that lie together are copied at once.
         let together = x.dilation == 1 && p.groups == 1;
         let (runs, run) = if together { (1, x.kernel * depth) } else { (x.kernel, depth) };
-        let mut first = [0; MAX_ROWS];
-        for i in (0..block.rows.len()).step_by(MAX_ROWS) {
-            let count = MAX_ROWS.min(block.rows.len() - i);
-            self.strip_bytes_of(p, block, i, &mut first[..count]);
-            for (r, first) in first[..count].iter().enumerate() {
-                let mut at = (i + r) * self.pitch;
-                for ky in 0..y.kernel {
-                    let row = first + ky * y.dilation * self.strip.pitch + group * depth;
-                    for kx in 0..runs {
-                        copy_run(strip, row + 2 * kx * x.dilation * p.in_channels, target, at, run);
-                        at += run;
-                    }
+        let mut places = self.strip_places(p, block);
+        for i in 0..block.rows.len() {
+            let first = places.take(1)[0];
+            let mut at = i * self.pitch;
+            for ky in 0..y.kernel {
+                let row = first + ky * y.dilation * self.strip.pitch + group * depth;
+                for kx in 0..runs {
+                    copy_run(strip, row + 2 * kx * x.dilation * p.in_channels, target, at, run);
+                    at += run;
                 }
-                zero(target, at, (i + r) * self.pitch + 4 * self.pairs);
             }
+            zero(target, at, i * self.pitch + 4 * self.pairs);
         }
     }
 }
