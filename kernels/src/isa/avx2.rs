@@ -99,23 +99,51 @@ impl Factors {
         }
     }
 
-    /// `floor((acc*m + 2^(s-1)) / 2^s)`. With `P = acc*m` and `q = floor(P / 2^32)` it is
-    /// `floor((q + 2^(s-33)) / 2^(s-32))`: adding an integer commutes with floor.
+    /// One rounding; see [`Factors::round_once`].
     #[inline]
     #[target_feature(enable = "avx2")]
     pub(crate) fn rescale_once(&self, acc: __m256i) -> __m256i {
-        let acc = self.scale_up(acc);
+        self.round_once(if self.any_left { self.scale_up(acc) } else { acc })
+    }
+
+    /// Two roundings; see [`Factors::round_twice`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(crate) fn rescale_twice(&self, acc: __m256i) -> __m256i {
+        self.round_twice(if self.any_left { self.scale_up(acc) } else { acc })
+    }
+
+    /// Whether any lane needs [`Factors::scale_up`] before its rounding.
+    #[inline]
+    pub(crate) fn scales_up(&self) -> bool {
+        self.any_left
+    }
+
+    /// `acc * 2^left`, clamped first so that nothing is shifted out.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(crate) fn scale_up(&self, acc: __m256i) -> __m256i {
+        let lowest = _mm256_xor_si256(self.limit, _mm256_set1_epi32(-1));
+        let kept = _mm256_max_epi32(_mm256_min_epi32(acc, self.limit), lowest);
+        _mm256_sllv_epi32(kept, self.left)
+    }
+
+    /// `floor((acc*m + 2^(s-1)) / 2^s)` of scaled-up accumulators. With `P = acc*m` and `q = floor(P / 2^32)` it
+    /// is `floor((q + 2^(s-33)) / 2^(s-32))`: adding an integer commutes with floor.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(crate) fn round_once(&self, acc: __m256i) -> __m256i {
         let even = _mm256_mul_epi32(acc, self.multiplier);
         let odd = _mm256_mul_epi32(_mm256_srli_epi64::<32>(acc), self.multiplier_odd);
         let high = _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd);
         _mm256_srav_epi32(_mm256_add_epi32(high, self.round), self.right)
     }
 
-    /// `h = floor((acc*m + 2^30) / 2^31)`, then `h / 2^(s-31)` to nearest with ties away from zero.
+    /// `h = floor((acc*m + 2^30) / 2^31)`, then `h / 2^(s-31)` to nearest with ties away from zero, of scaled-up
+    /// accumulators.
     #[inline]
     #[target_feature(enable = "avx2")]
-    pub(crate) fn rescale_twice(&self, acc: __m256i) -> __m256i {
-        let acc = self.scale_up(acc);
+    pub(crate) fn round_twice(&self, acc: __m256i) -> __m256i {
         let half = _mm256_set1_epi64x(1 << 30);
         let even = _mm256_mul_epi32(acc, self.multiplier);
         let odd = _mm256_mul_epi32(_mm256_srli_epi64::<32>(acc), self.multiplier_odd);
@@ -127,18 +155,6 @@ impl Factors {
         let threshold = _mm256_sub_epi32(_mm256_srli_epi32::<1>(self.round), negative);
         let up = _mm256_cmpgt_epi32(_mm256_and_si256(h, self.round), threshold);
         _mm256_sub_epi32(_mm256_srav_epi32(h, self.right), up)
-    }
-
-    /// `acc * 2^left`, clamped first so that nothing is shifted out.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn scale_up(&self, acc: __m256i) -> __m256i {
-        if !self.any_left {
-            return acc;
-        }
-        let lowest = _mm256_xor_si256(self.limit, _mm256_set1_epi32(-1));
-        let kept = _mm256_max_epi32(_mm256_min_epi32(acc, self.limit), lowest);
-        _mm256_sllv_epi32(kept, self.left)
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Columns {
     /// For s4 weights in the order of [`multiply_s4`].
     bias: [__m256i; 2],
     factors: [Factors; 2],
+    /// Whether any factor needs [`Factors::scale_up`].
+    scaled_up: bool,
     rounding: Rounding,
     narrow: Narrow,
     /// Channels that exist, 1 to 16.
@@ -82,9 +84,11 @@ fn columns(p: &Conv, channels: Range<usize>) -> Columns {
     let factors = |half: &Range<usize>| {
         Factors::load(&p.multipliers[half.clone()], &p.shifts[half.clone()], p.rounding)
     };
+    let factors = [factors(&halves[0]), factors(&halves[1])];
     Columns {
         bias: [first, second],
-        factors: [factors(&halves[0]), factors(&halves[1])],
+        factors,
+        scaled_up: factors.iter().any(Factors::scales_up),
         rounding: p.rounding,
         narrow: Narrow::new(&p.output),
         width: channels.len(),
@@ -161,47 +165,39 @@ fn tile<const MR: usize, const HALVES: usize, const NIBBLES: bool>(
     } else {
         multiply_s8(t, &mut acc);
     }
-    match columns.rounding {
-        Rounding::Once => {
-            for row in &mut acc {
-                for (acc, factors) in row.iter_mut().zip(&columns.factors) {
-                    *acc = factors.rescale_once(*acc);
-                }
-            }
-        }
-        Rounding::Twice => {
-            for row in &mut acc {
-                for (acc, factors) in row.iter_mut().zip(&columns.factors) {
-                    *acc = factors.rescale_twice(*acc);
-                }
-            }
-        }
-    }
-    store(&acc, columns, output, pitch);
-}
-
-/// Narrows and stores the rows of a tile, two at a time.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn store<const MR: usize, const HALVES: usize>(
-    values: &Accumulators<MR, HALVES>,
-    columns: &Columns,
-    output: &mut [u8],
-    pitch: usize,
-) {
     let width = columns.width;
     assert!((MR - 1) * pitch + width <= output.len() && width <= pitch && width <= 8 * HALVES);
     let mut r = 0;
-    while r + 2 <= MR {
-        let [a, b] = [&values[r], &values[r + 1]];
-        let both = columns.narrow.narrow32([a[0], a[HALVES - 1], b[0], b[HALVES - 1]]);
+    while r < MR {
+        // The last row of an odd tile goes with itself.
+        let second = if r + 1 < MR { r + 1 } else { r };
+        let both = columns.finish(&acc[r], &acc[second]);
         store_row(_mm256_castsi256_si128(both), &mut output[r * pitch..], width);
-        store_row(_mm256_extracti128_si256::<1>(both), &mut output[(r + 1) * pitch..], width);
+        if second > r {
+            store_row(_mm256_extracti128_si256::<1>(both), &mut output[second * pitch..], width);
+        }
         r += 2;
     }
-    if r < MR {
-        let row = columns.narrow.narrow(values[r][0], values[r][HALVES - 1]);
-        store_row(row, &mut output[r * pitch..], width);
+}
+
+impl Columns {
+    /// Rescales and narrows two rows: 16 bytes each.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn finish<const HALVES: usize>(&self, first: &[__m256i; HALVES], second: &[__m256i; HALVES]) -> __m256i {
+        let (mut first, mut second) = (*first, *second);
+        for half in 0..HALVES {
+            let factors = &self.factors[half];
+            if self.scaled_up {
+                first[half] = factors.scale_up(first[half]);
+                second[half] = factors.scale_up(second[half]);
+            }
+            (first[half], second[half]) = match self.rounding {
+                Rounding::Once => (factors.round_once(first[half]), factors.round_once(second[half])),
+                Rounding::Twice => (factors.round_twice(first[half]), factors.round_twice(second[half])),
+            };
+        }
+        self.narrow.narrow32([first[0], first[HALVES - 1], second[0], second[HALVES - 1]])
     }
 }
 
