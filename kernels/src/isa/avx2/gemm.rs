@@ -7,11 +7,10 @@ use core::arch::x86_64::*;
 use core::ops::Range;
 
 use super::{Avx2, Factors, Narrow, load_8x32};
-use crate::ops::gemm::{Activations, Centre, GemmIsa, Tile};
+use crate::ops::gemm::{Centre, GemmIsa, Tile, Weights};
 use crate::pack::panels::{COLUMNS, PAIR_BYTES};
 use crate::params::Conv;
 use crate::requant::Rounding;
-use crate::types::ElemType;
 
 /// Rows of a full tile.
 const ROWS: usize = 6;
@@ -19,7 +18,6 @@ const ROWS: usize = 6;
 /// The epilogue of one panel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Columns {
-    /// For s4 weights in the order of [`multiply_s4`].
     bias: [__m256i; 2],
     factors: [Factors; 2],
     /// Whether any factor needs [`Factors::scale_up`].
@@ -32,6 +30,7 @@ pub(crate) struct Columns {
 
 impl GemmIsa for Avx2 {
     const ROWS: usize = ROWS;
+    const WIDE_FROM: usize = 4 * ROWS;
     type Columns = Columns;
 
     fn columns(self, p: &Conv, channels: Range<usize>) -> Columns {
@@ -45,32 +44,44 @@ impl GemmIsa for Avx2 {
         unsafe { widen(source, count, centre, target) }
     }
 
-    fn row_sum(self, activations: &Activations, first: usize) -> i32 {
+    fn widen_s4(self, panel: &[u8], target: &mut [u8]) {
         // SAFETY: the token proves AVX2.
-        unsafe { row_sum(activations, first) }
+        unsafe { widen_s4(panel, target) }
     }
 
     #[inline]
     fn tile(self, tile: &Tile, columns: &Columns, output: &mut [u8], pitch: usize) {
         // A panel with no more than eight columns needs half the work; worth a body of its own for full tiles.
-        let half = columns.width <= 8;
-        let entry = match (tile.rows, tile.nibbles) {
-            (1, false) => self::tile::<1, 2, false>,
-            (2, false) => self::tile::<2, 2, false>,
-            (3, false) => self::tile::<3, 2, false>,
-            (4, false) => self::tile::<4, 2, false>,
-            (5, false) => self::tile::<5, 2, false>,
-            (_, false) if half => self::tile::<ROWS, 1, false>,
-            (_, false) => self::tile::<ROWS, 2, false>,
-            (1, true) => self::tile::<1, 2, true>,
-            (2, true) => self::tile::<2, 2, true>,
-            (3, true) => self::tile::<3, 2, true>,
-            (4, true) => self::tile::<4, 2, true>,
-            (5, true) => self::tile::<5, 2, true>,
-            (_, true) => self::tile::<ROWS, 2, true>,
-        };
+        let half = columns.width <= 8 && tile.rows == ROWS;
         // SAFETY: the token proves AVX2.
-        unsafe { entry(tile, columns, output, pitch) }
+        unsafe {
+            match tile.weights {
+                Weights::Wide(_) if half => self::tile::<ROWS, 1, WIDE>(tile, columns, output, pitch),
+                Weights::Wide(_) => tile_of::<WIDE>(tile, columns, output, pitch),
+                Weights::S8(_) => tile_of::<S8>(tile, columns, output, pitch),
+                Weights::S4(_) => tile_of::<S4>(tile, columns, output, pitch),
+                Weights::U8(..) => tile_of::<U8>(tile, columns, output, pitch),
+            }
+        }
+    }
+}
+
+/// The variants of [`Weights`] as constants.
+const WIDE: u8 = 0;
+const S8: u8 = 1;
+const S4: u8 = 2;
+const U8: u8 = 3;
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn tile_of<const WEIGHTS: u8>(t: &Tile, columns: &Columns, output: &mut [u8], pitch: usize) {
+    match t.rows {
+        1 => tile::<1, 2, WEIGHTS>(t, columns, output, pitch),
+        2 => tile::<2, 2, WEIGHTS>(t, columns, output, pitch),
+        3 => tile::<3, 2, WEIGHTS>(t, columns, output, pitch),
+        4 => tile::<4, 2, WEIGHTS>(t, columns, output, pitch),
+        5 => tile::<5, 2, WEIGHTS>(t, columns, output, pitch),
+        _ => tile::<ROWS, 2, WEIGHTS>(t, columns, output, pitch),
     }
 }
 
@@ -78,15 +89,13 @@ impl GemmIsa for Avx2 {
 fn columns(p: &Conv, channels: Range<usize>) -> Columns {
     let middle = channels.end.min(channels.start + 8);
     let halves = [channels.start..middle, middle..channels.end];
-    let [first, second] = [0, 1].map(|half| load_8x32(&p.bias[halves[half].clone()]));
-    let (first, second) =
-        if p.weight.elem == ElemType::S4 { exchange(first, second) } else { (first, second) };
+    let bias = |half: &Range<usize>| load_8x32(&p.bias[half.clone()]);
     let factors = |half: &Range<usize>| {
         Factors::load(&p.multipliers[half.clone()], &p.shifts[half.clone()], p.rounding)
     };
     let factors = [factors(&halves[0]), factors(&halves[1])];
     Columns {
-        bias: [first, second],
+        bias: [bias(&halves[0]), bias(&halves[1])],
         factors,
         scaled_up: factors.iter().any(Factors::scales_up),
         rounding: p.rounding,
@@ -119,27 +128,22 @@ fn widen(source: &[u8], count: usize, centre: Centre, target: &mut [u8]) {
 }
 
 #[target_feature(enable = "avx2")]
-fn row_sum(a: &Activations, first: usize) -> i32 {
-    let ones = _mm256_set1_epi16(1);
-    let mut sums = _mm256_setzero_si256();
-    let mut rest = 0i32;
-    for run in 0..a.runs {
-        let start = first + run * a.run_step;
-        let bytes = &a.bytes[start..start + 4 * a.pairs];
-        let chunks = bytes.chunks_exact(32);
-        for pair in chunks.remainder().chunks_exact(2) {
-            rest += i32::from(i16::from_le_bytes([pair[0], pair[1]]));
-        }
-        for chunk in chunks {
-            // SAFETY: `chunk` is 32 bytes.
-            let values = unsafe { _mm256_loadu_si256(chunk.as_ptr().cast()) };
-            sums = _mm256_add_epi32(sums, _mm256_madd_epi16(values, ones));
+fn widen_s4(panel: &[u8], target: &mut [u8]) {
+    // 32 bytes hold two pairs of depth positions, the even one in the low nibbles.
+    for (codes, target) in panel.chunks_exact(PAIR_BYTES).zip(target.chunks_exact_mut(4 * PAIR_BYTES)) {
+        for half in 0..2 {
+            // SAFETY: `codes` is 32 bytes, `target` 128: two pairs of 64.
+            unsafe {
+                let bytes = _mm_loadu_si128(codes.as_ptr().add(16 * half).cast());
+                let words = _mm256_cvtepu8_epi16(bytes);
+                let even = _mm256_srai_epi16::<12>(_mm256_slli_epi16::<12>(words));
+                let odd = _mm256_srai_epi16::<12>(_mm256_slli_epi16::<8>(words));
+                let target = target.as_mut_ptr().add(32 * half);
+                _mm256_storeu_si256(target.cast(), even);
+                _mm256_storeu_si256(target.add(2 * PAIR_BYTES).cast(), odd);
+            }
         }
     }
-    let mut lanes = [0i32; 8];
-    // SAFETY: `lanes` is 32 writable bytes.
-    unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), sums) };
-    lanes.iter().fold(rest, |sum, &lane| sum.wrapping_add(lane))
 }
 
 /// Accumulators of `MR` rows by `8 * HALVES` columns.
@@ -147,23 +151,24 @@ type Accumulators<const MR: usize, const HALVES: usize> = [[__m256i; HALVES]; MR
 
 /// One tile of `MR` rows by `8 * HALVES` columns.
 #[target_feature(enable = "avx2")]
-fn tile<const MR: usize, const HALVES: usize, const NIBBLES: bool>(
+fn tile<const MR: usize, const HALVES: usize, const WEIGHTS: u8>(
     t: &Tile,
     columns: &Columns,
     output: &mut [u8],
     pitch: usize,
 ) {
-    let mut acc = [[_mm256_setzero_si256(); HALVES]; MR];
-    for (row, correction) in acc.iter_mut().zip(t.corrections) {
-        let correction = _mm256_set1_epi32(correction);
-        for (acc, bias) in row.iter_mut().zip(columns.bias) {
-            *acc = if t.corrected { _mm256_add_epi32(bias, correction) } else { bias };
-        }
+    let mut bias = columns.bias;
+    if let Weights::S4(_) = t.weights {
+        bias = exchange(bias);
     }
-    if NIBBLES {
+    let mut acc = [[_mm256_setzero_si256(); HALVES]; MR];
+    for row in &mut acc {
+        row.copy_from_slice(&bias[..HALVES]);
+    }
+    if WEIGHTS == S4 {
         multiply_s4(t, &mut acc);
     } else {
-        multiply_s8(t, &mut acc);
+        multiply::<MR, HALVES, WEIGHTS>(t, &mut acc);
     }
     let width = columns.width;
     assert!((MR - 1) * pitch + width <= output.len() && width <= pitch && width <= 8 * HALVES);
@@ -223,36 +228,61 @@ fn store_row(bytes: __m128i, output: &mut [u8], width: usize) {
     }
 }
 
-/// Checks that every activation and weight that a tile of `MR` rows reads is there.
+/// The panel of a tile, after the check that every activation and weight that `MR` rows read is there: `MR` times
+/// `runs` runs of `pairs` pairs of 4 bytes, and `pair_bytes` bytes of weights for each pair of a row.
 #[inline]
-fn check<const MR: usize>(t: &Tile, pair_bytes: usize) {
+fn checked_panel<const MR: usize>(t: &Tile) -> *const u8 {
+    let (panel, pair_bytes) = match t.weights {
+        Weights::Wide(panel) => (panel, 2 * PAIR_BYTES),
+        Weights::S8(panel) | Weights::U8(panel, _) => (panel, PAIR_BYTES),
+        Weights::S4(panel) => (panel, PAIR_BYTES / 2),
+    };
     let a = &t.activations;
-    assert!(a.runs > 0 && a.runs * a.pairs * pair_bytes == t.panel.len());
+    assert!(a.runs > 0 && a.runs * a.pairs * pair_bytes == panel.len());
     let reach = (a.runs - 1) * a.run_step + 4 * a.pairs;
     assert!(t.first[..MR].iter().all(|first| first + reach <= a.bytes.len()));
+    panel.as_ptr()
 }
 
-/// `acc[r] += activations of row r * weights`, weights of 8 bits.
+/// Where run `run` of each row starts.
+#[inline]
+fn rows_of_run<const MR: usize>(t: &Tile, run: usize) -> [*const u8; MR] {
+    let mut rows = [t.activations.bytes.as_ptr(); MR];
+    for (row, first) in rows.iter_mut().zip(t.first) {
+        *row = row.wrapping_add(first + run * t.activations.run_step);
+    }
+    rows
+}
+
+/// `acc[r] += activations of row r * weights`, for weights of 8 and 16 bits.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn multiply_s8<const MR: usize, const HALVES: usize>(t: &Tile, acc: &mut Accumulators<MR, HALVES>) {
-    check::<MR>(t, PAIR_BYTES);
-    let a = &t.activations;
-    let mut panel = t.panel.as_ptr();
-    for run in 0..a.runs {
-        let mut rows = [a.bytes.as_ptr(); MR];
-        for (row, first) in rows.iter_mut().zip(t.first) {
-            *row = row.wrapping_add(first + run * a.run_step);
-        }
-        for pair in 0..a.pairs {
-            // SAFETY: `check` proved that the panel holds `runs * pairs` steps of 32 bytes and that each row has
-            // `pairs` pairs of 4 bytes in each run.
+fn multiply<const MR: usize, const HALVES: usize, const WEIGHTS: u8>(
+    t: &Tile,
+    acc: &mut Accumulators<MR, HALVES>,
+) {
+    let mut panel = checked_panel::<MR>(t);
+    let zero_point = match t.weights {
+        Weights::U8(_, zero_point) => _mm256_set1_epi16(zero_point),
+        Weights::Wide(_) | Weights::S8(_) | Weights::S4(_) => _mm256_setzero_si256(),
+    };
+    for run in 0..t.activations.runs {
+        let rows = rows_of_run::<MR>(t, run);
+        for pair in 0..t.activations.pairs {
+            // SAFETY: `checked_panel`: each pair has 64 bytes of wide weights, else 32, and each row 4 bytes.
             unsafe {
                 let mut weights = [_mm256_setzero_si256(); HALVES];
                 for (half, weights) in weights.iter_mut().enumerate() {
-                    *weights = _mm256_cvtepi8_epi16(_mm_loadu_si128(panel.add(16 * half).cast()));
+                    *weights = if WEIGHTS == WIDE {
+                        _mm256_loadu_si256(panel.add(32 * half).cast())
+                    } else {
+                        _mm256_cvtepi8_epi16(_mm_loadu_si128(panel.add(16 * half).cast()))
+                    };
+                    if WEIGHTS == U8 {
+                        *weights = _mm256_sub_epi16(*weights, zero_point);
+                    }
                 }
-                panel = panel.add(PAIR_BYTES);
+                panel = panel.add(if WEIGHTS == WIDE { 2 * PAIR_BYTES } else { PAIR_BYTES });
                 for r in 0..MR {
                     let x = _mm256_set1_epi32(rows[r].add(4 * pair).cast::<i32>().read_unaligned());
                     for half in 0..HALVES {
@@ -264,24 +294,19 @@ fn multiply_s8<const MR: usize, const HALVES: usize>(t: &Tile, acc: &mut Accumul
     }
 }
 
-/// As [`multiply_s8`] with weights of 4 bits: 32 bytes hold two pairs of depth positions. Meanwhile
+/// As [`multiply`] with weights of 4 bits: 32 bytes hold two pairs of depth positions. Meanwhile
 /// the accumulators hold columns 0-3, 8-11 and 4-7, 12-15.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn multiply_s4<const MR: usize, const HALVES: usize>(t: &Tile, acc: &mut Accumulators<MR, HALVES>) {
-    check::<MR>(t, PAIR_BYTES / 2);
-    assert!(t.activations.pairs.is_multiple_of(2));
+    let mut panel = checked_panel::<MR>(t);
     let a = &t.activations;
-    let mut panel = t.panel.as_ptr();
+    assert!(a.pairs.is_multiple_of(2));
     let zero = _mm256_setzero_si256();
     for run in 0..a.runs {
-        let mut rows = [a.bytes.as_ptr(); MR];
-        for (row, first) in rows.iter_mut().zip(t.first) {
-            *row = row.wrapping_add(first + run * a.run_step);
-        }
+        let rows = rows_of_run::<MR>(t, run);
         for step in 0..a.pairs / 2 {
-            // SAFETY: `check` proved that the panel holds 16 bytes for each of `runs * pairs` pairs, `pairs` even,
-            // and that each row has `pairs` pairs of 4 bytes in each run.
+            // SAFETY: `checked_panel`: each two pairs have 32 bytes of weights, and each row 8 bytes.
             unsafe {
                 let odd = _mm256_loadu_si256(panel.cast());
                 let even = _mm256_slli_epi32::<4>(odd);
@@ -305,7 +330,7 @@ fn multiply_s4<const MR: usize, const HALVES: usize>(t: &Tile, acc: &mut Accumul
     }
     for row in acc {
         if let [first, second] = &mut row[..] {
-            (*first, *second) = exchange(*first, *second);
+            [*first, *second] = exchange([*first, *second]);
         }
     }
 }
@@ -313,8 +338,8 @@ fn multiply_s4<const MR: usize, const HALVES: usize>(t: &Tile, acc: &mut Accumul
 /// From columns 0-7, 8-15 to 0-3, 8-11 and 4-7, 12-15, and back.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn exchange(a: __m256i, b: __m256i) -> (__m256i, __m256i) {
-    (_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x31>(a, b))
+fn exchange([a, b]: [__m256i; 2]) -> [__m256i; 2] {
+    [_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x31>(a, b)]
 }
 
 /// The `ConvFn` of the AVX2 rows.

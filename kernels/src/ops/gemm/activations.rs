@@ -23,6 +23,8 @@ const SLACK: usize = 64;
 const BLOCK_BYTES: usize = 128 << 10;
 /// A strip beyond this is not built.
 const STRIP_BYTES: usize = 512 << 10;
+/// A widened panel beyond this is not made.
+const WIDE_BYTES: usize = 96 << 10;
 /// Runs of fewer pairs cost more in the micro-kernel than their copy.
 const SHORT_RUN: usize = 8;
 
@@ -59,6 +61,8 @@ pub(super) struct Plan {
     runs: usize,
     run_step: usize,
     pairs: usize,
+    /// Bytes of a widened panel; none where it would be too large or no block has use for it.
+    wide: usize,
 }
 
 /// A block: consecutive output pixels; of one picture where there is a strip.
@@ -76,15 +80,19 @@ impl Plan {
         let none = Strip { pitch: 0, span: 0, advance: 0, rows: 0 };
         let pairs = panels::pairs(p);
         if p.window.is_pointwise() && p.groups == 1 {
-            return Plan::copied::<I>(p, Source::Rows, none, row_pitch(p.in_channels, pairs));
+            return Plan::copied::<I>(p, Source::Rows, none, row_pitch(p.in_channels));
         }
         let Some(strip) = Strip::new(p) else {
             return Plan::copied::<I>(p, Source::Gather, none, spread(4 * pairs));
         };
         let run = p.window.x.kernel * p.in_channels;
         let step = if p.weight.elem == ElemType::S4 { 4 } else { 2 };
-        let together = p.window.x.dilation == 1 && p.groups == 1 && run.is_multiple_of(step);
-        if !together || (run / 2 < SHORT_RUN && p.window.y.kernel > 1) {
+        let whole = run.is_multiple_of(step) || p.window.y.kernel == 1;
+        if p.window.x.dilation != 1
+            || p.groups != 1
+            || !whole
+            || (run / 2 < SHORT_RUN && p.window.y.kernel > 1)
+        {
             return Plan::copied::<I>(p, Source::Patches, strip, spread(4 * pairs));
         }
         // A block that starts inside an output row touches one row more.
@@ -101,7 +109,8 @@ impl Plan {
             block_rows,
             runs: p.window.y.kernel,
             run_step: p.window.y.dilation * strip.pitch,
-            pairs: run / 2,
+            pairs: pairs / p.window.y.kernel,
+            wide: wide_bytes::<I>(p, block_rows),
         }
     }
 
@@ -110,7 +119,8 @@ impl Plan {
         let pixels = if source == Source::Patches { p.window.output_pixels() } else { p.rows() };
         let block_rows = whole_tiles::<I>(BLOCK_BYTES / pitch).min(pixels);
         let strip = strip.for_pixels(p, block_rows);
-        Plan { source, pitch, strip, block_rows, runs: 1, run_step: 0, pairs: panels::pairs(p) }
+        let (pairs, wide) = (panels::pairs(p), wide_bytes::<I>(p, block_rows));
+        Plan { source, pitch, strip, block_rows, runs: 1, run_step: 0, pairs, wide }
     }
 
     fn strip_bytes(&self) -> usize {
@@ -122,15 +132,15 @@ impl Plan {
     }
 
     pub(super) fn scratch_len(&self) -> usize {
-        64 + self.strip_bytes() + self.pixel_bytes() + 4 * self.block_rows
+        64 + self.strip_bytes() + self.pixel_bytes() + self.wide
     }
 
-    /// The activations, aligned to a cache line, and one 32-bit correction per pixel of a block.
+    /// The activations, aligned to a cache line, and the place of a widened panel.
     pub(super) fn split_scratch<'a>(&self, scratch: &'a mut [u8]) -> (Scratch<'a>, &'a mut [u8]) {
         let skip = scratch.as_ptr().align_offset(64).min(64);
         let (strip, rest) = scratch[skip..].split_at_mut(self.strip_bytes());
-        let (pixels, corrections) = rest.split_at_mut(self.pixel_bytes());
-        (Scratch { strip, pixels }, corrections)
+        let (pixels, rest) = rest.split_at_mut(self.pixel_bytes());
+        (Scratch { strip, pixels }, &mut rest[..self.wide])
     }
 
     /// The activations that [`Plan::fill`] left in the scratch.
@@ -184,6 +194,19 @@ pub(super) struct Places {
 }
 
 impl Places {
+    /// The next pixel.
+    #[inline]
+    pub(super) fn next(&mut self) -> usize {
+        let first = self.at;
+        self.at += self.step;
+        self.left -= 1;
+        if self.left == 0 {
+            self.row += self.row_step;
+            (self.at, self.left) = (self.row, self.width);
+        }
+        first
+    }
+
     /// The next `count` pixels, at most [`MAX_ROWS`]; entries behind them mean nothing.
     #[inline]
     pub(super) fn take(&mut self, count: usize) -> [usize; MAX_ROWS] {
@@ -195,13 +218,7 @@ impl Places {
         }
         let mut first = [0; MAX_ROWS];
         for byte in &mut first[..count] {
-            *byte = self.at;
-            self.at += self.step;
-            self.left -= 1;
-            if self.left == 0 {
-                self.row += self.row_step;
-                (self.at, self.left) = (self.row, self.width);
-            }
+            *byte = self.next();
         }
         first
     }
@@ -236,6 +253,12 @@ impl Strip {
     }
 }
 
+/// Bytes of a widened panel of `p`, if blocks of `rows` pixels are to have one.
+fn wide_bytes<I: GemmIsa>(p: &Conv, rows: usize) -> usize {
+    let bytes = 2 * panels::pairs(p) * panels::PAIR_BYTES;
+    if rows < I::WIDE_FROM || bytes > WIDE_BYTES { 0 } else { bytes }
+}
+
 /// Input columns, borders included, that one output row reads.
 fn strip_width(p: &Conv) -> usize {
     let x = &p.window.x;
@@ -247,11 +270,11 @@ fn spread(bytes: usize) -> usize {
     (bytes.div_ceil(64) | 1) * 64
 }
 
-/// Rows without a gap are widened in one go; not where they would fall into the same cache sets or where the
-/// depth is padded.
-fn row_pitch(depth: usize, pairs: usize) -> usize {
-    let bytes = 4 * pairs;
-    if 2 * depth == bytes && (bytes < 512 || !bytes.is_multiple_of(512)) { bytes } else { spread(bytes) }
+/// Rows without a gap are widened in one go; not where they would fall into the same cache sets. A micro-kernel
+/// that reads a padded depth runs into the next row; the weights there are zero.
+fn row_pitch(depth: usize) -> usize {
+    let bytes = 2 * depth;
+    if bytes < 512 || !bytes.is_multiple_of(512) { bytes } else { spread(bytes) }
 }
 
 /// `rows` down to a multiple of MR, at least MR.

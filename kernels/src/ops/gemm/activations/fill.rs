@@ -32,14 +32,13 @@ impl Plan {
                 for (i, pixel) in block.rows.clone().enumerate() {
                     let target = &mut scratch.pixels[i * self.pitch..];
                     gather(isa, p, group, pixel, input, target);
-                    zero(target, 2 * p.depth(), 4 * self.pairs);
                 }
             }
         }
     }
 
     fn fill_rows<I: GemmIsa>(&self, isa: I, p: &Conv, block: &Block, input: &[u8], target: &mut [u8]) {
-        let (depth, centre) = (p.in_channels, Centre::new(p));
+        let (depth, centre) = (p.in_channels, Centre::of_input(p));
         if self.pitch == 2 * depth {
             isa.widen(&input[block.rows.start * depth..], block.rows.len() * depth, centre, target);
             return;
@@ -47,13 +46,12 @@ impl Plan {
         for (i, pixel) in block.rows.clone().enumerate() {
             let target = &mut target[i * self.pitch..];
             isa.widen(&input[pixel * depth..], depth, centre, target);
-            zero(target, 2 * depth, 4 * self.pairs);
         }
     }
 
     /// Widens the input rows that the block reads, zero where they leave the picture.
     fn fill_strip<I: GemmIsa>(&self, isa: I, p: &Conv, block: &Block, input: &[u8], strip: &mut [u8]) {
-        let (y, x, centre) = (&p.window.y, &p.window.x, Centre::new(p));
+        let (y, x, centre) = (&p.window.y, &p.window.x, Centre::of_input(p));
         let (first, last) = (block.pixel / x.output, (block.pixel + block.rows.len() - 1) / x.output);
         let left = x.pad.min(strip_width(p));
         let inside = x.input.min(strip_width(p) - left);
@@ -86,7 +84,7 @@ impl Plan {
         let (runs, run) = if together { (1, x.kernel * depth) } else { (x.kernel, depth) };
         let mut places = self.strip_places(p, block);
         for i in 0..block.rows.len() {
-            let first = places.take(1)[0];
+            let first = places.next();
             let mut at = i * self.pitch;
             for ky in 0..y.kernel {
                 let row = first + ky * y.dilation * self.strip.pitch + group * depth;
@@ -95,7 +93,6 @@ impl Plan {
                     at += run;
                 }
             }
-            zero(target, at, i * self.pitch + 4 * self.pairs);
         }
     }
 }
@@ -119,7 +116,7 @@ fn zero(bytes: &mut [u8], from: usize, to: usize) {
 
 /// Widens the activations of output pixel `index`, tap by tap.
 fn gather<I: GemmIsa>(isa: I, p: &Conv, group: usize, index: usize, input: &[u8], target: &mut [u8]) {
-    let (y, x, centre) = (&p.window.y, &p.window.x, Centre::new(p));
+    let (y, x, centre) = (&p.window.y, &p.window.x, Centre::of_input(p));
     let (picture, pixel) = (index / p.window.output_pixels(), index % p.window.output_pixels());
     let (oy, ox) = (pixel / x.output, pixel % x.output);
     let depth = p.group_channels();
