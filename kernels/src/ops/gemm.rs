@@ -7,10 +7,11 @@
 //! ```
 //!
 //! A block of output pixels is widened once into scratch ([`activations`]); every panel then passes over all tiles
-//! of the block, so that a panel stays in the first-level cache and the block in the second. A panel that meets
-//! many tiles is widened too, zero point subtracted, and weights of every type are then alike; for few tiles the
-//! micro-kernel reads the packed bytes itself. It multiplies, adds, rescales and stores a tile without leaving its
-//! registers. Both factors have 9 bits: nothing saturates, and 32-bit sums are those of the reference modulo 2^32.
+//! of the block, so that a panel stays in the first-level cache and the block in the second. The micro-kernel
+//! multiplies, adds, rescales and stores a tile without leaving its registers. It reads packed weights of every
+//! type, but s8 with the least work: a panel that meets many tiles is first expanded, s4 to s8, u8 to 16 bits with
+//! its zero point subtracted. Both factors have 9 bits: nothing saturates, and 32-bit sums are those of the
+//! reference modulo 2^32.
 
 use core::ops::Range;
 
@@ -57,7 +58,7 @@ pub(crate) struct Tile<'a> {
 pub(crate) enum Weights<'a> {
     /// Little-endian 16-bit values, zero point subtracted.
     Wide(&'a [u8]),
-    /// A packed panel of s8.
+    /// A packed panel of s8, or an expanded one of s4.
     S8(&'a [u8]),
     /// A packed panel of s4.
     S4(&'a [u8]),
@@ -93,8 +94,8 @@ pub(crate) trait GemmIsa: Copy {
     /// MR: rows of a full tile.
     const ROWS: usize;
 
-    /// Pixels of a block from which on widened panels are wanted.
-    const WIDE_FROM: usize;
+    /// Pixels of a block from which on it pays to expand panels.
+    const EXPAND_FROM: usize;
 
     /// Bias and rescaling of one panel, prepared.
     type Columns;
@@ -106,8 +107,8 @@ pub(crate) trait GemmIsa: Copy {
     /// them. Up to 30 bytes behind them may be overwritten where `target` goes on.
     fn widen(self, source: &[u8], count: usize, centre: Centre, target: &mut [u8]);
 
-    /// Widens a packed panel of s4 weights; `target` has room for exactly its values.
-    fn widen_s4(self, panel: &[u8], target: &mut [u8]);
+    /// Expands a packed panel of s4 weights to one of s8, twice as long.
+    fn expand_s4(self, panel: &[u8], target: &mut [u8]);
 
     /// Computes a tile. Row `r` goes to the bytes from `r * pitch` of `output`, one per channel of the panel.
     fn tile(self, tile: &Tile, columns: &Self::Columns, output: &mut [u8], pitch: usize);
@@ -142,7 +143,7 @@ pub(crate) fn run<I: GemmIsa>(
     scratch: &mut [u8],
 ) {
     let plan = Plan::new::<I>(p);
-    let (mut scratch, wide) = plan.split_scratch(scratch);
+    let (mut scratch, expanded) = plan.split_scratch(scratch);
     let mut first = rows.start;
     while first < rows.end {
         let block = plan.block(p, first..rows.end);
@@ -153,7 +154,8 @@ pub(crate) fn run<I: GemmIsa>(
         for group in 0..p.groups {
             plan.fill(isa, p, group, &block, input, &mut scratch);
             let activations = plan.activations(&scratch);
-            Job { isa, p, plan: &plan, block: &block, activations }.all_panels(group, packed, wide, output);
+            Job { isa, p, plan: &plan, block: &block, activations }
+                .all_panels(group, packed, expanded, output);
         }
     }
 }
@@ -169,34 +171,35 @@ struct Job<'a, I> {
 
 impl<I: GemmIsa> Job<'_, I> {
     /// Every panel of `group` over every tile of the block.
-    fn all_panels(&self, group: usize, packed: &[u8], wide: &mut [u8], output: &mut [u8]) {
+    fn all_panels(&self, group: usize, packed: &[u8], expanded: &mut [u8], output: &mut [u8]) {
         let p = self.p;
         let (width, count) = (p.out_channels / p.groups, panels::panels_per_group(p));
         let bytes = panels::panel_len(p);
         for index in 0..count {
             let first = (group * count + index) * bytes;
             let channels = group * width + index * COLUMNS..group * width + width.min((index + 1) * COLUMNS);
-            let weights = self.weights(&packed[first..first + bytes], wide);
+            let weights = self.weights(&packed[first..first + bytes], expanded);
             self.one_panel(channels, weights, output);
         }
     }
 
-    /// The panel as the micro-kernel reads it: widened into `wide` where that has room and enough tiles follow.
-    fn weights<'a>(&self, panel: &'a [u8], wide: &'a mut [u8]) -> Weights<'a> {
+    /// The panel as the micro-kernel reads it: expanded where that pays and `scratch` has room.
+    fn weights<'a>(&self, panel: &'a [u8], scratch: &'a mut [u8]) -> Weights<'a> {
+        let expand = !scratch.is_empty() && self.block.rows.len() >= I::EXPAND_FROM;
         let zero_point = self.p.weight.zero_point - 128;
-        if wide.is_empty() || self.block.rows.len() < I::WIDE_FROM {
-            return match self.p.weight.elem {
-                ElemType::S4 => Weights::S4(panel),
-                ElemType::U8 => Weights::U8(panel, zero_point as i16),
-                _ => Weights::S8(panel),
-            };
-        }
         match self.p.weight.elem {
-            ElemType::S4 => self.isa.widen_s4(panel, wide),
-            ElemType::U8 => self.isa.widen(panel, panel.len(), Centre::signed(zero_point), wide),
-            _ => self.isa.widen(panel, panel.len(), Centre::signed(0), wide),
+            ElemType::S4 if expand => {
+                self.isa.expand_s4(panel, scratch);
+                Weights::S8(scratch)
+            }
+            ElemType::U8 if expand => {
+                self.isa.widen(panel, panel.len(), Centre::signed(zero_point), scratch);
+                Weights::Wide(scratch)
+            }
+            ElemType::S4 => Weights::S4(panel),
+            ElemType::U8 => Weights::U8(panel, zero_point as i16),
+            _ => Weights::S8(panel),
         }
-        Weights::Wide(wide)
     }
 
     fn one_panel(&self, channels: Range<usize>, weights: Weights, output: &mut [u8]) {

@@ -30,7 +30,7 @@ pub(crate) struct Columns {
 
 impl GemmIsa for Avx2 {
     const ROWS: usize = ROWS;
-    const WIDE_FROM: usize = 4 * ROWS;
+    const EXPAND_FROM: usize = 2 * ROWS;
     type Columns = Columns;
 
     fn columns(self, p: &Conv, channels: Range<usize>) -> Columns {
@@ -44,9 +44,9 @@ impl GemmIsa for Avx2 {
         unsafe { widen(source, count, centre, target) }
     }
 
-    fn widen_s4(self, panel: &[u8], target: &mut [u8]) {
+    fn expand_s4(self, panel: &[u8], target: &mut [u8]) {
         // SAFETY: the token proves AVX2.
-        unsafe { widen_s4(panel, target) }
+        unsafe { expand_s4(panel, target) }
     }
 
     #[inline]
@@ -57,6 +57,7 @@ impl GemmIsa for Avx2 {
         unsafe {
             match tile.weights {
                 Weights::Wide(_) if half => self::tile::<ROWS, 1, WIDE>(tile, columns, output, pitch),
+                Weights::S8(_) if half => self::tile::<ROWS, 1, S8>(tile, columns, output, pitch),
                 Weights::Wide(_) => tile_of::<WIDE>(tile, columns, output, pitch),
                 Weights::S8(_) => tile_of::<S8>(tile, columns, output, pitch),
                 Weights::S4(_) => tile_of::<S4>(tile, columns, output, pitch),
@@ -128,20 +129,18 @@ fn widen(source: &[u8], count: usize, centre: Centre, target: &mut [u8]) {
 }
 
 #[target_feature(enable = "avx2")]
-fn widen_s4(panel: &[u8], target: &mut [u8]) {
+fn expand_s4(panel: &[u8], target: &mut [u8]) {
+    let (low, eight) = (_mm256_set1_epi8(15), _mm256_set1_epi8(8));
+    // (nibble ^ 8) - 8 extends the sign.
+    let extended = |nibbles| _mm256_sub_epi8(_mm256_xor_si256(_mm256_and_si256(nibbles, low), eight), eight);
     // 32 bytes hold two pairs of depth positions, the even one in the low nibbles.
-    for (codes, target) in panel.chunks_exact(PAIR_BYTES).zip(target.chunks_exact_mut(4 * PAIR_BYTES)) {
-        for half in 0..2 {
-            // SAFETY: `codes` is 32 bytes, `target` 128: two pairs of 64.
-            unsafe {
-                let bytes = _mm_loadu_si128(codes.as_ptr().add(16 * half).cast());
-                let words = _mm256_cvtepu8_epi16(bytes);
-                let even = _mm256_srai_epi16::<12>(_mm256_slli_epi16::<12>(words));
-                let odd = _mm256_srai_epi16::<12>(_mm256_slli_epi16::<8>(words));
-                let target = target.as_mut_ptr().add(32 * half);
-                _mm256_storeu_si256(target.cast(), even);
-                _mm256_storeu_si256(target.add(2 * PAIR_BYTES).cast(), odd);
-            }
+    for (codes, pairs) in panel.chunks_exact(PAIR_BYTES).zip(target.chunks_exact_mut(2 * PAIR_BYTES)) {
+        // SAFETY: `codes` is 32 bytes, `pairs` 64.
+        unsafe {
+            let codes = _mm256_loadu_si256(codes.as_ptr().cast());
+            let target = pairs.as_mut_ptr();
+            _mm256_storeu_si256(target.cast(), extended(codes));
+            _mm256_storeu_si256(target.add(PAIR_BYTES).cast(), extended(_mm256_srli_epi16::<4>(codes)));
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Columns {
 
 impl GemmIsa for Portable {
     const ROWS: usize = ROWS;
-    const WIDE_FROM: usize = 3 * ROWS;
+    const EXPAND_FROM: usize = 2 * ROWS;
     type Columns = Columns;
 
     fn columns(self, p: &Conv, channels: Range<usize>) -> Columns {
@@ -49,14 +49,14 @@ impl GemmIsa for Portable {
         }
     }
 
-    fn widen_s4(self, panel: &[u8], target: &mut [u8]) {
+    fn expand_s4(self, panel: &[u8], target: &mut [u8]) {
         // 32 bytes hold two pairs of depth positions, the even one in the low nibbles.
-        let blocks = target.chunks_exact_mut(4 * PAIR_BYTES);
-        for (codes, target) in panel.as_chunks::<PAIR_BYTES>().0.iter().zip(blocks) {
-            let (even, odd) = target.split_at_mut(2 * PAIR_BYTES);
-            for ((&code, even), odd) in codes.iter().zip(even.as_chunks_mut().0).zip(odd.as_chunks_mut().0) {
-                *even = i16::from((code << 4) as i8 >> 4).to_le_bytes();
-                *odd = i16::from(code as i8 >> 4).to_le_bytes();
+        let pairs = target.as_chunks_mut::<{ 2 * PAIR_BYTES }>().0;
+        for (codes, pairs) in panel.as_chunks::<PAIR_BYTES>().0.iter().zip(pairs) {
+            let (even, odd) = pairs.split_at_mut(PAIR_BYTES);
+            for ((&code, even), odd) in codes.iter().zip(even).zip(odd) {
+                *even = ((code << 4) as i8 >> 4) as u8;
+                *odd = (code as i8 >> 4) as u8;
             }
         }
     }

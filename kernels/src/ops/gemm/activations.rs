@@ -23,8 +23,8 @@ const SLACK: usize = 64;
 const BLOCK_BYTES: usize = 128 << 10;
 /// A strip beyond this is not built.
 const STRIP_BYTES: usize = 512 << 10;
-/// A widened panel beyond this is not made.
-const WIDE_BYTES: usize = 96 << 10;
+/// An expanded panel beyond this is not made.
+const EXPANDED_BYTES: usize = 128 << 10;
 /// Runs of fewer pairs cost more in the micro-kernel than their copy.
 const SHORT_RUN: usize = 8;
 
@@ -61,8 +61,8 @@ pub(super) struct Plan {
     runs: usize,
     run_step: usize,
     pairs: usize,
-    /// Bytes of a widened panel; none where it would be too large or no block has use for it.
-    wide: usize,
+    /// Bytes of an expanded panel; none where it would be too large or no block has use for it.
+    expanded: usize,
 }
 
 /// A block: consecutive output pixels; of one picture where there is a strip.
@@ -110,7 +110,7 @@ impl Plan {
             runs: p.window.y.kernel,
             run_step: p.window.y.dilation * strip.pitch,
             pairs: pairs / p.window.y.kernel,
-            wide: wide_bytes::<I>(p, block_rows),
+            expanded: expanded_bytes::<I>(p, block_rows),
         }
     }
 
@@ -119,8 +119,8 @@ impl Plan {
         let pixels = if source == Source::Patches { p.window.output_pixels() } else { p.rows() };
         let block_rows = whole_tiles::<I>(BLOCK_BYTES / pitch).min(pixels);
         let strip = strip.for_pixels(p, block_rows);
-        let (pairs, wide) = (panels::pairs(p), wide_bytes::<I>(p, block_rows));
-        Plan { source, pitch, strip, block_rows, runs: 1, run_step: 0, pairs, wide }
+        let (pairs, expanded) = (panels::pairs(p), expanded_bytes::<I>(p, block_rows));
+        Plan { source, pitch, strip, block_rows, runs: 1, run_step: 0, pairs, expanded }
     }
 
     fn strip_bytes(&self) -> usize {
@@ -132,15 +132,15 @@ impl Plan {
     }
 
     pub(super) fn scratch_len(&self) -> usize {
-        64 + self.strip_bytes() + self.pixel_bytes() + self.wide
+        64 + self.strip_bytes() + self.pixel_bytes() + self.expanded
     }
 
-    /// The activations, aligned to a cache line, and the place of a widened panel.
+    /// The activations, aligned to a cache line, and the place of an expanded panel.
     pub(super) fn split_scratch<'a>(&self, scratch: &'a mut [u8]) -> (Scratch<'a>, &'a mut [u8]) {
         let skip = scratch.as_ptr().align_offset(64).min(64);
         let (strip, rest) = scratch[skip..].split_at_mut(self.strip_bytes());
         let (pixels, rest) = rest.split_at_mut(self.pixel_bytes());
-        (Scratch { strip, pixels }, &mut rest[..self.wide])
+        (Scratch { strip, pixels }, &mut rest[..self.expanded])
     }
 
     /// The activations that [`Plan::fill`] left in the scratch.
@@ -253,10 +253,15 @@ impl Strip {
     }
 }
 
-/// Bytes of a widened panel of `p`, if blocks of `rows` pixels are to have one.
-fn wide_bytes<I: GemmIsa>(p: &Conv, rows: usize) -> usize {
-    let bytes = 2 * panels::pairs(p) * panels::PAIR_BYTES;
-    if rows < I::WIDE_FROM || bytes > WIDE_BYTES { 0 } else { bytes }
+/// Bytes of an expanded panel of `p`, if blocks of `rows` pixels are to have one.
+fn expanded_bytes<I: GemmIsa>(p: &Conv, rows: usize) -> usize {
+    let factor = match p.weight.elem {
+        ElemType::S4 => 1,
+        ElemType::U8 => 2,
+        _ => return 0,
+    };
+    let bytes = panels::pairs(p).saturating_mul(factor * panels::PAIR_BYTES);
+    if rows < I::EXPAND_FROM || bytes > EXPANDED_BYTES { 0 } else { bytes }
 }
 
 /// Input columns, borders included, that one output row reads.
