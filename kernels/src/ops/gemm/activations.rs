@@ -19,6 +19,8 @@ mod fill;
 
 /// Bytes that a copy may touch behind the last row.
 const SLACK: usize = 64;
+/// Bytes that are copied at once into a patch.
+const CHUNK: usize = 32;
 /// A block of activations beyond this leaves the second-level cache of small cores.
 const BLOCK_BYTES: usize = 128 << 10;
 /// A strip beyond this is not built.
@@ -93,7 +95,7 @@ impl Plan {
             || !whole
             || (run / 2 < SHORT_RUN && p.window.y.kernel > 1)
         {
-            return Plan::copied::<I>(p, Source::Patches, strip, spread(4 * pairs));
+            return Plan::copied::<I>(p, Source::Patches, strip, spread(4 * pairs + CHUNK));
         }
         // A block that starts inside an output row touches one row more.
         let output_rows = (BLOCK_BYTES / strip.pitch).saturating_sub(strip.span) / strip.advance + 1;
@@ -194,17 +196,32 @@ pub(super) struct Places {
 }
 
 impl Places {
+    /// The next pixels of one output row, at most `count`: the first one, and how many.
+    pub(super) fn take_row(&mut self, count: usize) -> (usize, usize) {
+        let (first, count) = (self.at, count.min(self.left));
+        self.at += count * self.step;
+        self.left -= count;
+        self.enter_row();
+        (first, count)
+    }
+
     /// The next pixel.
     #[inline]
     pub(super) fn next(&mut self) -> usize {
         let first = self.at;
         self.at += self.step;
         self.left -= 1;
+        self.enter_row();
+        first
+    }
+
+    /// Goes to the next output row at the end of one.
+    #[inline]
+    fn enter_row(&mut self) {
         if self.left == 0 {
             self.row += self.row_step;
             (self.at, self.left) = (self.row, self.width);
         }
-        first
     }
 
     /// The next `count` pixels, at most [`MAX_ROWS`]; entries behind them mean nothing.
