@@ -98,4 +98,27 @@ impl Window {
     pub const fn input_pixels(&self) -> usize {
         self.y.input * self.x.input
     }
+
+    /// Output pixels `pixels`, counted over all pictures, cut at the ends of rows.
+    pub fn segments(&self, pixels: Range<usize>) -> impl Iterator<Item = Segment> + use<> {
+        let (height, width) = (self.y.output, self.x.output);
+        let mut next = pixels.start;
+        core::iter::from_fn(move || {
+            let (row, start) = (next / width, next % width);
+            let end = width.min(start + pixels.end.saturating_sub(next));
+            next += end - start;
+            (start < end).then_some(Segment { picture: row / height, oy: row % height, ox: start..end })
+        })
+    }
+}
+
+/// Neighbouring output pixels of one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Picture.
+    pub picture: usize,
+    /// Row of the picture.
+    pub oy: usize,
+    /// Columns.
+    pub ox: Range<usize>,
 }

@@ -6,6 +6,7 @@
 use crate::params::Conv;
 use crate::registry::Layout;
 
+pub(crate) mod depthwise;
 pub(crate) mod panels;
 
 /// Bytes of the weights of `p` in `layout`, saturating at `usize::MAX`. [`Layout::Logical`] counts the logical
@@ -14,7 +15,7 @@ pub fn packed_len(layout: Layout, p: &Conv) -> usize {
     match layout {
         Layout::Logical => logical_len(p),
         Layout::Panels16x2 => panels::packed_len(p),
-        Layout::Depthwise16x2 => 0,
+        Layout::Depthwise32x2 => depthwise::packed_len(p),
     }
 }
 
@@ -30,7 +31,7 @@ pub fn pack(layout: Layout, p: &Conv, packed: &mut [u8]) -> bool {
             true
         }
         Layout::Panels16x2 => panels::pack(p, packed),
-        Layout::Depthwise16x2 => false,
+        Layout::Depthwise32x2 => depthwise::pack(p, packed),
     }
 }
 
@@ -46,7 +47,7 @@ pub fn unpack(layout: Layout, p: &Conv, packed: &[u8], logical: &mut [u8]) -> bo
             true
         }
         Layout::Panels16x2 => panels::unpack(p, packed, logical),
-        Layout::Depthwise16x2 => false,
+        Layout::Depthwise32x2 => depthwise::unpack(p, packed, logical),
     }
 }
 

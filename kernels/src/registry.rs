@@ -55,8 +55,8 @@ pub enum Layout {
     Logical,
     /// Panels of 16 columns, depth in pairs: see [`crate::pack`].
     Panels16x2,
-    /// Depthwise: channels in blocks of 16, taps in pairs: see [`crate::pack`].
-    Depthwise16x2,
+    /// Depthwise: channels in blocks of 32, taps in pairs: see [`crate::pack::depthwise`].
+    Depthwise32x2,
 }
 
 /// `(parameters, packed weights, input, output rows, output of those rows, scratch)`.

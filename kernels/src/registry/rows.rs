@@ -8,8 +8,9 @@ use crate::isa::avx2;
 use crate::isa::{IsaKind, portable};
 use crate::ops::gemm;
 use crate::params::{Add, AveragePool, Conv, MaxPool, Resize};
-use crate::reference;
+
 use crate::types::ElemType;
+use crate::{ops, reference};
 
 /// Every kernel that was compiled in.
 pub static KERNELS: &[Kernel] = &[
@@ -32,12 +33,46 @@ pub static KERNELS: &[Kernel] = &[
     reference("softmax_reference", KernelOp::Softmax, Entry::Softmax(reference::softmax)),
     reference("bilinear10_reference", KernelOp::Bilinear10, Entry::Resize(bilinear_10bit)),
     reference("bilinear_rational_reference", KernelOp::BilinearRational, Entry::Resize(bilinear_rational)),
+    depthwise_row(
+        "depthwise_x8_portable",
+        IsaKind::Portable,
+        ops::depthwise::accepts,
+        no_scratch,
+        Entry::Conv(ops::depthwise::depthwise_portable),
+    ),
+    #[cfg(target_arch = "x86_64")]
+    depthwise_row(
+        "depthwise_x8_avx2",
+        IsaKind::Avx2,
+        ops::depthwise::avx2::accepts,
+        ops::depthwise::avx2::scratch,
+        Entry::Conv(ops::depthwise::avx2::depthwise),
+    ),
 ];
 
 #[cfg(target_arch = "x86_64")]
 const GEMM_AVX2: (ConvFn, fn(&Conv) -> usize) = (avx2::gemm::conv, gemm::scratch::<avx2::Avx2>);
 const GEMM_PORTABLE: (ConvFn, fn(&Conv) -> usize) =
     (portable::gemm::conv, gemm::scratch::<portable::Portable>);
+const fn depthwise_row(
+    name: &'static str,
+    isa: IsaKind,
+    accepts: fn(&Conv) -> bool,
+    scratch: fn(&Conv) -> usize,
+    entry: Entry,
+) -> Kernel {
+    Kernel {
+        name,
+        op: KernelOp::Depthwise,
+        isa,
+        tile: Tile { mr: 1, nr: 32, kr: 2 },
+        layout: Layout::Depthwise32x2,
+        accepts: Accepts::Conv(accepts),
+        scratch,
+        banded: true,
+        entry,
+    }
+}
 
 const fn no_scratch(_: &Conv) -> usize {
     0

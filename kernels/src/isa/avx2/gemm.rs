@@ -90,10 +90,9 @@ fn tile_of<const WEIGHTS: u8>(t: &Tile, columns: &Columns, output: &mut [u8], pi
 fn columns(p: &Conv, channels: Range<usize>) -> Columns {
     let middle = channels.end.min(channels.start + 8);
     let halves = [channels.start..middle, middle..channels.end];
-    let bias = |half: &Range<usize>| load_8x32(&p.bias[half.clone()]);
-    let factors = |half: &Range<usize>| {
-        Factors::load(&p.multipliers[half.clone()], &p.shifts[half.clone()], p.rounding)
-    };
+    let bias = |half: &Range<usize>| load_8x32(&p.bias[half.clone()], 0);
+    let factors =
+        |half: &Range<usize>| Factors::new(&p.multipliers[half.clone()], &p.shifts[half.clone()], p.rounding);
     let factors = [factors(&halves[0]), factors(&halves[1])];
     Columns {
         bias: [bias(&halves[0]), bias(&halves[1])],
@@ -196,12 +195,10 @@ impl Columns {
                 first[half] = factors.scale_up(first[half]);
                 second[half] = factors.scale_up(second[half]);
             }
-            (first[half], second[half]) = match self.rounding {
-                Rounding::Once => (factors.round_once(first[half]), factors.round_once(second[half])),
-                Rounding::Twice => (factors.round_twice(first[half]), factors.round_twice(second[half])),
-            };
+            first[half] = factors.round(first[half], self.rounding);
+            second[half] = factors.round(second[half], self.rounding);
         }
-        self.narrow.narrow32([first[0], first[HALVES - 1], second[0], second[HALVES - 1]])
+        self.narrow.narrow([first[0], first[HALVES - 1], second[0], second[HALVES - 1]])
     }
 }
 
