@@ -22,6 +22,11 @@ impl Avx2 {
     }
 }
 
+/// The variants of [`Rounding`] as constants.
+pub(crate) const ONCE: u8 = Rounding::Once as u8;
+pub(crate) const TWICE: u8 = Rounding::Twice as u8;
+pub(crate) const ONCE_AWAY: u8 = Rounding::OnceAway as u8;
+
 /// Eight consecutive values; lanes beyond the end of `values` hold `rest`.
 #[inline]
 #[target_feature(enable = "avx2")]
@@ -97,14 +102,14 @@ impl Factors {
         _mm256_sllv_epi32(kept, self.left)
     }
 
-    /// The rounding of scaled-up accumulators.
+    /// The rounding of scaled-up accumulators: a [`Rounding`] as a constant.
     #[inline]
     #[target_feature(enable = "avx2")]
-    pub(crate) fn round(&self, acc: __m256i, rounding: Rounding) -> __m256i {
-        match rounding {
-            Rounding::Once => self.round_once(acc),
-            Rounding::Twice => self.round_twice(acc),
-            Rounding::OnceAway => self.round_away(acc),
+    pub(crate) fn round<const ROUNDING: u8>(&self, acc: __m256i) -> __m256i {
+        match ROUNDING {
+            ONCE => self.round_once(acc),
+            TWICE => self.round_twice(acc),
+            _ => self.round_away(acc),
         }
     }
 
@@ -219,7 +224,12 @@ mod tests {
         let narrow = Narrow::new(output);
         let accumulators: std::vec::Vec<i32> = accumulators().collect();
         for chunk in accumulators.chunks(8) {
-            let values = factors.round(factors.scale_up(load_8x32(chunk, 0)), rounding);
+            let scaled = factors.scale_up(load_8x32(chunk, 0));
+            let values = match rounding {
+                Rounding::Once => factors.round::<ONCE>(scaled),
+                Rounding::Twice => factors.round::<TWICE>(scaled),
+                Rounding::OnceAway => factors.round::<ONCE_AWAY>(scaled),
+            };
             let mut bytes = [0u8; 32];
             // SAFETY: `bytes` is 32 writable bytes.
             unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), narrow.narrow([values; 4])) };

@@ -6,7 +6,7 @@
 use core::arch::x86_64::*;
 use core::ops::Range;
 
-use super::{Avx2, Factors, Narrow, load_8x32};
+use super::{Avx2, Factors, Narrow, ONCE, ONCE_AWAY, TWICE, load_8x32};
 use crate::ops::gemm::{Centre, GemmIsa, Tile, Weights};
 use crate::pack::panels::{COLUMNS, PAIR_BYTES};
 use crate::params::Conv;
@@ -174,7 +174,11 @@ fn tile<const MR: usize, const HALVES: usize, const WEIGHTS: u8>(
     while r < MR {
         // The last row of an odd tile goes with itself.
         let second = if r + 1 < MR { r + 1 } else { r };
-        let both = columns.finish(&acc[r], &acc[second]);
+        let both = match columns.rounding {
+            Rounding::Once => columns.finish::<HALVES, ONCE>(acc[r], acc[second]),
+            Rounding::Twice => columns.finish::<HALVES, TWICE>(acc[r], acc[second]),
+            Rounding::OnceAway => columns.finish::<HALVES, ONCE_AWAY>(acc[r], acc[second]),
+        };
         store_row(_mm256_castsi256_si128(both), &mut output[r * pitch..], width);
         if second > r {
             store_row(_mm256_extracti128_si256::<1>(both), &mut output[second * pitch..], width);
@@ -187,16 +191,19 @@ impl Columns {
     /// Rescales and narrows two rows: 16 bytes each.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn finish<const HALVES: usize>(&self, first: &[__m256i; HALVES], second: &[__m256i; HALVES]) -> __m256i {
-        let (mut first, mut second) = (*first, *second);
+    fn finish<const HALVES: usize, const ROUNDING: u8>(
+        &self,
+        mut first: [__m256i; HALVES],
+        mut second: [__m256i; HALVES],
+    ) -> __m256i {
         for half in 0..HALVES {
             let factors = &self.factors[half];
             if self.scaled_up {
                 first[half] = factors.scale_up(first[half]);
                 second[half] = factors.scale_up(second[half]);
             }
-            first[half] = factors.round(first[half], self.rounding);
-            second[half] = factors.round(second[half], self.rounding);
+            first[half] = factors.round::<ROUNDING>(first[half]);
+            second[half] = factors.round::<ROUNDING>(second[half]);
         }
         self.narrow.narrow([first[0], first[HALVES - 1], second[0], second[HALVES - 1]])
     }
