@@ -1,10 +1,10 @@
 //! Depthwise convolution of 32 channels at a time.
 //!
 //! Bytes of two taps are interleaved, then widened by interleaving with zero; `vpmaddwd` with a packed pair of
-//! weights sums both taps. u8 values widen to themselves, s8 values to 256 times themselves (the byte on top of the
-//! zero): sums of up to 256 taps fit 32 bits either way.
+//! weights sums both taps. Sums wrap as the accumulator does.
 
 use core::arch::x86_64::*;
+use core::ops::Range;
 
 use crate::pack::depthwise::{BLOCK, PAIR_BYTES, first_channel, position};
 use crate::params::Conv;
@@ -75,7 +75,9 @@ impl Epilogue {
         let pairs =
             weights.chunks_exact(PAIR_BYTES).flat_map(|pair| pair[4 * position..][..4].chunks_exact(2));
         let sum: i32 = pairs.map(|w| i32::from(i16::from_le_bytes([w[0], w[1]]))).sum();
-        let bias = p.bias[channel].wrapping_sub(sum.wrapping_mul(p.input.zero_point));
+        // The source holds s8 values plus 128.
+        let input_zero = p.input.zero_point + if p.input.elem == ElemType::S8 { 128 } else { 0 };
+        let bias = p.bias[channel].wrapping_sub(sum.wrapping_mul(input_zero));
         let shift = p.shifts[channel];
         // The high half of the product is floor(P / 2^32) for one rounding, floor((2P + 2^31) / 2^32) for two.
         let (doubled, taken, least) = match p.rounding {
@@ -98,63 +100,62 @@ impl Epilogue {
 /// One block of channels of a run of outputs.
 #[derive(Debug)]
 pub(crate) struct Run<'a> {
-    /// Where each tap of the first output lies, as many as the weights have; an output further on reads `step`
-    /// bytes further on.
-    pub(crate) taps: &'a [&'a [u8]],
+    /// u8 values.
+    pub(crate) source: &'a [u8],
+    /// Where each tap of output 0 lies in `source`, as many as the weights have.
+    pub(crate) taps: &'a [usize],
     /// Distance between the inputs of two outputs.
     pub(crate) step: usize,
     /// Packed weights of the block.
     pub(crate) weights: &'a [u8],
     /// Distance between two outputs.
     pub(crate) output_step: usize,
-    /// Whether the input is s8.
-    pub(crate) signed: bool,
     /// Rounding.
     pub(crate) rounding: Rounding,
 }
 
 impl Run<'_> {
-    /// Computes `count` outputs. Output `i` is the 32 bytes from `i * output_step`, written in order of `i`.
+    /// Computes the outputs `range`. Output `range.start + i` is the 32 bytes from `i * output_step`, written in
+    /// order of `i`.
     ///
     /// # Panics
     /// When a slice is too short.
     #[target_feature(enable = "avx2")]
-    pub(crate) fn compute(&self, count: usize, epilogue: &Epilogue, output: &mut [u8]) {
-        let Some(last) = count.checked_sub(1) else { return };
-        let pairs = self.weights.len() / PAIR_BYTES;
-        assert!(self.taps.len() == 2 * pairs && pairs > 0);
-        assert!(self.taps.iter().all(|tap| tap.len() >= last * self.step + BLOCK));
-        assert!(output.len() >= last * self.output_step + BLOCK);
-        // SAFETY: the three assertions are the contract of `run`.
+    pub(crate) fn compute(&self, range: Range<usize>, epilogue: &Epilogue, output: &mut [u8]) {
+        if range.is_empty() {
+            return;
+        }
+        let last = range.end - 1;
+        assert!(self.taps.len() * PAIR_BYTES == 2 * self.weights.len());
+        assert!(self.taps.iter().all(|tap| tap + last * self.step + BLOCK <= self.source.len()));
+        assert!((last - range.start) * self.output_step + BLOCK <= output.len());
+        // SAFETY: the three assertions are the contract of `sized`.
         unsafe {
-            match (self.signed, self.rounding, epilogue.mixed) {
-                (false, Rounding::Once, false) => self.sized::<false, false, false>(count, epilogue, output),
-                (false, Rounding::Once, true) => self.sized::<false, false, true>(count, epilogue, output),
-                (false, Rounding::Twice, false) => self.sized::<false, true, false>(count, epilogue, output),
-                (false, Rounding::Twice, true) => self.sized::<false, true, true>(count, epilogue, output),
-                (true, Rounding::Once, false) => self.sized::<true, false, false>(count, epilogue, output),
-                (true, Rounding::Once, true) => self.sized::<true, false, true>(count, epilogue, output),
-                (true, Rounding::Twice, false) => self.sized::<true, true, false>(count, epilogue, output),
-                (true, Rounding::Twice, true) => self.sized::<true, true, true>(count, epilogue, output),
+            match (self.rounding, epilogue.mixed) {
+                (Rounding::Once, false) => self.sized::<false, false>(range, epilogue, output),
+                (Rounding::Once, true) => self.sized::<false, true>(range, epilogue, output),
+                (Rounding::Twice, false) => self.sized::<true, false>(range, epilogue, output),
+                (Rounding::Twice, true) => self.sized::<true, true>(range, epilogue, output),
             }
         }
     }
 
     /// # Safety
-    /// As [`Run::run`].
+    /// `taps` has two entries for each pair of the weights. For every output the source holds [`BLOCK`] bytes from
+    /// each tap, the output [`BLOCK`] bytes from its place.
     #[target_feature(enable = "avx2")]
-    unsafe fn sized<const SIGNED: bool, const TWICE: bool, const MIXED: bool>(
+    unsafe fn sized<const TWICE: bool, const MIXED: bool>(
         &self,
-        count: usize,
+        range: Range<usize>,
         epilogue: &Epilogue,
         output: &mut [u8],
     ) {
         // SAFETY: the caller's contract.
         unsafe {
             match self.taps.len() {
-                10 => self.run::<SIGNED, TWICE, MIXED, 5>(count, epilogue, output),
-                26 => self.run::<SIGNED, TWICE, MIXED, 13>(count, epilogue, output),
-                _ => self.run::<SIGNED, TWICE, MIXED, 0>(count, epilogue, output),
+                10 => self.run::<TWICE, MIXED, 5>(range, epilogue, output),
+                26 => self.run::<TWICE, MIXED, 13>(range, epilogue, output),
+                _ => self.run::<TWICE, MIXED, 0>(range, epilogue, output),
             }
         }
     }
@@ -162,106 +163,106 @@ impl Run<'_> {
     /// `PAIRS` is half the number of taps, or 0 when that is not known to the compiler.
     ///
     /// # Safety
-    /// `taps` has two entries for each pair of the weights; every tap holds [`BLOCK`] bytes beyond
-    /// `(count - 1) * step`, the output beyond `(count - 1) * output_step`.
+    /// As [`Run::sized`].
     #[target_feature(enable = "avx2")]
-    unsafe fn run<const SIGNED: bool, const TWICE: bool, const MIXED: bool, const PAIRS: usize>(
+    unsafe fn run<const TWICE: bool, const MIXED: bool, const PAIRS: usize>(
         &self,
-        count: usize,
+        range: Range<usize>,
         epilogue: &Epilogue,
         output: &mut [u8],
     ) {
         let pairs = if PAIRS == 0 { self.taps.len() / 2 } else { PAIRS };
-        let taps = self.taps.as_ptr();
-        let weights = self.weights.as_ptr();
-        let mut i = 0;
-        while i + 2 <= count {
-            let at = [i * self.step, (i + 1) * self.step];
-            let sums = unsafe { sums::<SIGNED, 2>(taps, at, weights, pairs) };
-            for (n, sums) in sums.into_iter().enumerate() {
-                let bytes = epilogue.requantize::<SIGNED, TWICE, MIXED>(sums);
-                unsafe {
-                    _mm256_storeu_si256(output.as_mut_ptr().add((i + n) * self.output_step).cast(), bytes)
-                };
+        // SAFETY: offsets inside the slices by the contract.
+        unsafe {
+            let mut source = self.source.as_ptr().add(range.start * self.step);
+            let mut output = output.as_mut_ptr();
+            for _ in range {
+                let sums = sums(source, self.taps.as_ptr(), self.weights.as_ptr(), pairs);
+                let bytes = epilogue.requantize::<TWICE, MIXED>(sums);
+                _mm256_storeu_si256(output.cast(), bytes);
+                source = source.wrapping_add(self.step);
+                output = output.wrapping_add(self.output_step);
             }
-            i += 2;
-        }
-        if i < count {
-            let [sums] = unsafe { sums::<SIGNED, 1>(taps, [i * self.step], weights, pairs) };
-            let bytes = epilogue.requantize::<SIGNED, TWICE, MIXED>(sums);
-            unsafe { _mm256_storeu_si256(output.as_mut_ptr().add(i * self.output_step).cast(), bytes) };
         }
     }
 }
 
-/// Sums of products of `N` outputs, `at` their distances from the taps; 256 times the sums when `SIGNED`.
+/// Sums of products of one output.
 ///
 /// # Safety
-/// `taps` has `2 * pairs` entries with [`BLOCK`] bytes beyond each of `at`, `weights` [`PAIR_BYTES`] a pair.
+/// `taps` has `2 * pairs` entries with [`BLOCK`] bytes beyond each from `source`, `weights` [`PAIR_BYTES`] a pair.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn sums<const SIGNED: bool, const N: usize>(
-    taps: *const &[u8],
-    at: [usize; N],
-    weights: *const u8,
-    pairs: usize,
-) -> [[__m256i; 4]; N] {
+unsafe fn sums(source: *const u8, taps: *const usize, weights: *const u8, pairs: usize) -> [__m256i; 4] {
     let zero = _mm256_setzero_si256();
-    let mut acc = [[zero; 4]; N];
+    let mut acc = [zero; 4];
     for pair in 0..pairs {
+        // SAFETY: the caller's contract.
         unsafe {
-            let (first, second) = ((*taps.add(2 * pair)).as_ptr(), (*taps.add(2 * pair + 1)).as_ptr());
+            let a = _mm256_loadu_si256(source.add(*taps.add(2 * pair)).cast());
+            let b = _mm256_loadu_si256(source.add(*taps.add(2 * pair + 1)).cast());
             let weights: *const __m256i = weights.add(pair * PAIR_BYTES).cast();
-            for n in 0..N {
-                let a = _mm256_loadu_si256(first.add(at[n]).cast());
-                let b = _mm256_loadu_si256(second.add(at[n]).cast());
-                let bytes = [_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b)];
-                for q in 0..4 {
-                    let (low, high) = if SIGNED { (zero, bytes[q / 2]) } else { (bytes[q / 2], zero) };
-                    let words = if q % 2 == 0 {
-                        _mm256_unpacklo_epi8(low, high)
-                    } else {
-                        _mm256_unpackhi_epi8(low, high)
-                    };
-                    let products = _mm256_madd_epi16(words, _mm256_loadu_si256(weights.add(q)));
-                    acc[n][q] = _mm256_add_epi32(acc[n][q], products);
-                }
+            let (low, high) = (_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b));
+            let words = [
+                _mm256_unpacklo_epi8(low, zero),
+                _mm256_unpackhi_epi8(low, zero),
+                _mm256_unpacklo_epi8(high, zero),
+                _mm256_unpackhi_epi8(high, zero),
+            ];
+            for q in 0..4 {
+                let products = _mm256_madd_epi16(words[q], _mm256_loadu_si256(weights.add(q)));
+                acc[q] = _mm256_add_epi32(acc[q], products);
             }
         }
     }
     acc
 }
 
+/// Copies the 32 bytes at every multiple of `pitch` in `source` one behind the other, each byte exclusive-or
+/// `flip`.
+///
+/// # Panics
+/// When `source` holds fewer than `target` has room for.
+#[target_feature(enable = "avx2")]
+pub(crate) fn gather(source: &[u8], pitch: usize, flip: u8, target: &mut [u8]) {
+    let flip = _mm256_set1_epi8(flip as i8);
+    let count = target.len() / BLOCK;
+    assert!(count == 0 || (count - 1) * pitch + BLOCK <= source.len());
+    for i in 0..count {
+        // SAFETY: pixel `i` ends inside the source by the assertion and inside the target by its count.
+        unsafe {
+            let bytes = _mm256_loadu_si256(source.as_ptr().add(i * pitch).cast());
+            _mm256_storeu_si256(target.as_mut_ptr().add(i * BLOCK).cast(), _mm256_xor_si256(bytes, flip));
+        }
+    }
+}
+
 impl Epilogue {
     /// Bias, rescaling, zero point, clamp: the 32 output bytes in slot order.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn requantize<const SIGNED: bool, const TWICE: bool, const MIXED: bool>(
-        &self,
-        sums: [__m256i; 4],
-    ) -> __m256i {
-        let r = [0, 1, 2, 3].map(|q| {
-            let sum = match (SIGNED, TWICE) {
-                (false, false) => sums[q],
-                (false, true) => _mm256_add_epi32(sums[q], sums[q]),
-                (true, false) => _mm256_srai_epi32::<8>(sums[q]),
-                (true, true) => _mm256_srai_epi32::<7>(sums[q]),
-            };
-            self.rescale::<TWICE, MIXED>(_mm256_add_epi32(sum, load(&self.bias[q])), q)
-        });
+    fn requantize<const TWICE: bool, const MIXED: bool>(&self, sums: [__m256i; 4]) -> __m256i {
+        // Written out: a closure does not inherit the target feature.
+        let r0 = self.rescale::<TWICE, MIXED>(sums[0], 0);
+        let r1 = self.rescale::<TWICE, MIXED>(sums[1], 1);
+        let r2 = self.rescale::<TWICE, MIXED>(sums[2], 2);
+        let r3 = self.rescale::<TWICE, MIXED>(sums[3], 3);
         let zero_point = _mm256_set1_epi16(self.zero_point);
-        let low = _mm256_adds_epi16(_mm256_packs_epi32(r[0], r[1]), zero_point);
-        let high = _mm256_adds_epi16(_mm256_packs_epi32(r[2], r[3]), zero_point);
+        let low = _mm256_adds_epi16(_mm256_packs_epi32(r0, r1), zero_point);
+        let high = _mm256_adds_epi16(_mm256_packs_epi32(r2, r3), zero_point);
         let bytes = _mm256_packus_epi16(low, high);
         let bytes = _mm256_max_epu8(bytes, _mm256_set1_epi8(self.lo as i8));
         let bytes = _mm256_min_epu8(bytes, _mm256_set1_epi8(self.hi as i8));
         _mm256_xor_si256(bytes, _mm256_set1_epi8(self.flip as i8))
     }
 
-    /// Eight rescaled accumulators; for two roundings `acc` is twice the accumulator.
+    /// Bias and rescaling of quad `q`.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn rescale<const TWICE: bool, const MIXED: bool>(&self, mut acc: __m256i, q: usize) -> __m256i {
+    fn rescale<const TWICE: bool, const MIXED: bool>(&self, sum: __m256i, q: usize) -> __m256i {
+        // For two roundings twice the accumulator.
+        let sum = if TWICE { _mm256_add_epi32(sum, sum) } else { sum };
+        let mut acc = _mm256_add_epi32(sum, load(&self.bias[q]));
         if MIXED {
             let limit = load(&self.limit[q]);
             let lowest = _mm256_xor_si256(limit, _mm256_set1_epi32(-1));
