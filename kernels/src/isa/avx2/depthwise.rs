@@ -14,12 +14,11 @@ use crate::types::ElemType;
 /// Most taps of a window.
 pub(crate) const MAX_TAPS: usize = 256;
 
-/// Values of a block's 32 slots as four vectors: quad `q` holds slots `4q..4q+4` and `16+4q..16+4q+4`.
-type Quads = [[i32; 8]; 4];
+/// Values of a block's 32 slots: quad `q` holds slots `4q..4q+4` and `16+4q..16+4q+4`.
+type Quads = [__m256i; 4];
 
 /// The end of the operation for one block of channels, laid out as the vectors that meet it.
 #[derive(Debug)]
-#[repr(C, align(32))]
 pub(crate) struct Epilogue {
     /// Bias less zero point times the sum of weights; twice that for two roundings.
     bias: Quads,
@@ -35,66 +34,93 @@ pub(crate) struct Epilogue {
     second: Quads,
     /// `left` or `second` is not the same in every lane.
     mixed: bool,
-    zero_point: i16,
+    zero_point: __m256i,
     /// The clamps as u8; s8 values plus 128.
-    lo: u8,
-    hi: u8,
+    lo: __m256i,
+    hi: __m256i,
     /// 0x80 for s8: back from u8.
-    flip: u8,
+    flip: __m256i,
 }
 
 impl Epilogue {
-    /// Of block `block` of `p` with its packed weights `weights`.
+    /// Of block `block` of `p` with its packed weights `weights`, for a source of u8 values (s8 plus 128).
+    #[target_feature(enable = "avx2")]
     pub(crate) fn new(p: &Conv, block: usize, weights: &[u8]) -> Epilogue {
-        let offset = if p.output.elem == ElemType::S8 { 128 } else { 0 };
-        let zero = [[0; 8]; 4];
+        let offset = |elem| if elem == ElemType::S8 { 128 } else { 0 };
+        let (input, output) = (offset(p.input.elem), offset(p.output.elem));
+        let zero = [_mm256_setzero_si256(); 4];
         let mut epilogue = Epilogue {
-            bias: zero,
-            multiplier: zero,
+            bias: quads(p, block, p.bias),
+            multiplier: quads(p, block, p.multipliers),
             round: zero,
             right: zero,
             left: zero,
             limit: zero,
             second: zero,
             mixed: false,
-            zero_point: (p.output.zero_point + offset) as i16,
-            lo: (p.output.lo + offset) as u8,
-            hi: (p.output.hi + offset) as u8,
-            flip: offset as u8,
+            zero_point: _mm256_set1_epi16((p.output.zero_point + output) as i16),
+            lo: _mm256_set1_epi8((p.output.lo + output) as i8),
+            hi: _mm256_set1_epi8((p.output.hi + output) as i8),
+            flip: _mm256_set1_epi8(output as i8),
         };
-        let first = first_channel(p.out_channels, block);
-        for slot in 0..BLOCK {
-            epilogue.set(p, (first + slot) % p.out_channels, position(slot), weights);
+        let shifts = quads(p, block, p.shifts);
+        let input_zero = _mm256_set1_epi32(p.input.zero_point + input);
+        for (q, shift) in shifts.into_iter().enumerate() {
+            epilogue.set_shift(q, shift, p.rounding);
+            let mut sum = zero[0];
+            for pair in weights.chunks_exact(PAIR_BYTES) {
+                sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load(&pair[32 * q..]), _mm256_set1_epi16(1)));
+            }
+            let bias = _mm256_sub_epi32(epilogue.bias[q], _mm256_mullo_epi32(sum, input_zero));
+            epilogue.bias[q] = match p.rounding {
+                Rounding::Once => bias,
+                Rounding::Twice => _mm256_add_epi32(bias, bias),
+            };
         }
         epilogue
     }
 
-    /// Sets the lane at `position` for `channel`.
-    fn set(&mut self, p: &Conv, channel: usize, position: usize, weights: &[u8]) {
-        let (quad, lane) = (position / 8, position % 8);
-        let pairs =
-            weights.chunks_exact(PAIR_BYTES).flat_map(|pair| pair[4 * position..][..4].chunks_exact(2));
-        let sum: i32 = pairs.map(|w| i32::from(i16::from_le_bytes([w[0], w[1]]))).sum();
-        // The source holds s8 values plus 128.
-        let input_zero = p.input.zero_point + if p.input.elem == ElemType::S8 { 128 } else { 0 };
-        let bias = p.bias[channel].wrapping_sub(sum.wrapping_mul(input_zero));
-        let shift = p.shifts[channel];
+    /// What follows from the shifts of quad `q`.
+    #[target_feature(enable = "avx2")]
+    fn set_shift(&mut self, q: usize, shift: __m256i, rounding: Rounding) {
         // The high half of the product is floor(P / 2^32) for one rounding, floor((2P + 2^31) / 2^32) for two.
-        let (doubled, taken, least) = match p.rounding {
-            Rounding::Once => (0, 32, 33),
-            Rounding::Twice => (1, 31, 31),
+        let (taken, least) = match rounding {
+            Rounding::Once => (32, 33),
+            Rounding::Twice => (31, 31),
         };
-        let left = (least - shift).max(0);
-        let right = shift + left - taken;
-        self.bias[quad][lane] = bias.wrapping_shl(doubled);
-        self.multiplier[quad][lane] = p.multipliers[channel];
-        self.left[quad][lane] = left;
-        self.limit[quad][lane] = i32::MAX >> left;
-        self.right[quad][lane] = right;
-        self.round[quad][lane] = if right > 0 { 1 << (right - 1) } else { 0 };
-        self.second[quad][lane] = if right > 0 { -1 } else { 0 };
-        self.mixed |= left > 0 || right == 0;
+        let zero = _mm256_setzero_si256();
+        let left = _mm256_max_epi32(_mm256_sub_epi32(_mm256_set1_epi32(least), shift), zero);
+        let right = _mm256_sub_epi32(_mm256_add_epi32(shift, left), _mm256_set1_epi32(taken));
+        let second = _mm256_cmpgt_epi32(right, zero);
+        self.left[q] = left;
+        self.limit[q] = _mm256_srlv_epi32(_mm256_set1_epi32(i32::MAX), left);
+        self.right[q] = right;
+        // A count of -1 is past the width of a lane and leaves 0.
+        self.round[q] =
+            _mm256_sllv_epi32(_mm256_set1_epi32(1), _mm256_sub_epi32(right, _mm256_set1_epi32(1)));
+        self.second[q] = second;
+        self.mixed |= _mm256_testz_si256(left, left) == 0 || _mm256_movemask_epi8(second) != -1;
     }
+}
+
+/// The values of the channels of block `block`, in the order of the quads.
+#[target_feature(enable = "avx2")]
+fn quads(p: &Conv, block: usize, values: &[i32]) -> Quads {
+    let first = first_channel(p.out_channels, block);
+    let mut slots = [0; BLOCK];
+    if p.out_channels < BLOCK {
+        for (slot, value) in slots.iter_mut().enumerate() {
+            *value = values[slot % p.out_channels];
+        }
+    } else {
+        slots.copy_from_slice(&values[first..first + BLOCK]);
+    }
+    let mut lanes = [[0; 8]; 4];
+    for (slot, value) in slots.into_iter().enumerate() {
+        lanes[position(slot) / 8][position(slot) % 8] = value;
+    }
+    // SAFETY: the same size, and every bit pattern is a vector.
+    unsafe { core::mem::transmute(lanes) }
 }
 
 /// One block of channels of a run of outputs.
@@ -247,13 +273,12 @@ impl Epilogue {
         let r1 = self.rescale::<TWICE, MIXED>(sums[1], 1);
         let r2 = self.rescale::<TWICE, MIXED>(sums[2], 2);
         let r3 = self.rescale::<TWICE, MIXED>(sums[3], 3);
-        let zero_point = _mm256_set1_epi16(self.zero_point);
-        let low = _mm256_adds_epi16(_mm256_packs_epi32(r0, r1), zero_point);
-        let high = _mm256_adds_epi16(_mm256_packs_epi32(r2, r3), zero_point);
+        let low = _mm256_adds_epi16(_mm256_packs_epi32(r0, r1), self.zero_point);
+        let high = _mm256_adds_epi16(_mm256_packs_epi32(r2, r3), self.zero_point);
         let bytes = _mm256_packus_epi16(low, high);
-        let bytes = _mm256_max_epu8(bytes, _mm256_set1_epi8(self.lo as i8));
-        let bytes = _mm256_min_epu8(bytes, _mm256_set1_epi8(self.hi as i8));
-        _mm256_xor_si256(bytes, _mm256_set1_epi8(self.flip as i8))
+        let bytes = _mm256_max_epu8(bytes, self.lo);
+        let bytes = _mm256_min_epu8(bytes, self.hi);
+        _mm256_xor_si256(bytes, self.flip)
     }
 
     /// Bias and rescaling of quad `q`.
@@ -262,38 +287,42 @@ impl Epilogue {
     fn rescale<const TWICE: bool, const MIXED: bool>(&self, sum: __m256i, q: usize) -> __m256i {
         // For two roundings twice the accumulator.
         let sum = if TWICE { _mm256_add_epi32(sum, sum) } else { sum };
-        let mut acc = _mm256_add_epi32(sum, load(&self.bias[q]));
+        let mut acc = _mm256_add_epi32(sum, self.bias[q]);
         if MIXED {
-            let limit = load(&self.limit[q]);
+            let limit = self.limit[q];
             let lowest = _mm256_xor_si256(limit, _mm256_set1_epi32(-1));
             acc = _mm256_max_epi32(_mm256_min_epi32(acc, limit), lowest);
-            acc = _mm256_sllv_epi32(acc, load(&self.left[q]));
+            acc = _mm256_sllv_epi32(acc, self.left[q]);
         }
-        let multiplier = load(&self.multiplier[q]);
+        let multiplier = self.multiplier[q];
         let mut even = _mm256_mul_epi32(acc, multiplier);
-        let mut odd = _mm256_mul_epi32(_mm256_srli_epi64::<32>(acc), _mm256_srli_epi64::<32>(multiplier));
+        // Shuffles: the compiler would make 64-bit arithmetic of shifts.
+        let odd_lanes = _mm256_shuffle_epi32::<0b11_11_01_01>(acc);
+        let mut odd = _mm256_mul_epi32(odd_lanes, _mm256_shuffle_epi32::<0b11_11_01_01>(multiplier));
         if TWICE {
             let half = _mm256_set1_epi64x(1 << 31);
             even = _mm256_add_epi64(even, half);
             odd = _mm256_add_epi64(odd, half);
         }
         let high = _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd);
-        let mut rounded = _mm256_add_epi32(high, load(&self.round[q]));
+        let mut rounded = _mm256_add_epi32(high, self.round[q]);
         if TWICE {
             // Ties away from zero: a negative value rounds up only from beyond the tie.
             let mut negative = _mm256_srai_epi32::<31>(high);
             if MIXED {
-                negative = _mm256_and_si256(negative, load(&self.second[q]));
+                negative = _mm256_and_si256(negative, self.second[q]);
             }
             rounded = _mm256_add_epi32(rounded, negative);
         }
-        _mm256_srav_epi32(rounded, load(&self.right[q]))
+        _mm256_srav_epi32(rounded, self.right[q])
     }
 }
 
+/// The first 32 bytes of `bytes`.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load(lanes: &[i32; 8]) -> __m256i {
+fn load(bytes: &[u8]) -> __m256i {
+    let bytes: &[u8; 32] = bytes.first_chunk().expect("packed weights hold whole vectors");
     // SAFETY: 32 readable bytes.
-    unsafe { _mm256_loadu_si256(lanes.as_ptr().cast()) }
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
 }

@@ -42,15 +42,15 @@ const fn pitch(p: &Conv) -> usize {
     if p.in_channels < BLOCK { p.in_channels } else { BLOCK }
 }
 
-/// Pixels of a gathered row, and its bytes, a vector beyond the last pixel included.
+/// Pixels of a gathered row, and its bytes: whole vectors, one beyond the last pixel included.
 const fn row_len(p: &Conv) -> (usize, usize) {
     let pixels = (p.window.x.output - 1).saturating_mul(p.window.x.stride).saturating_add(reach(&p.window.x));
-    (pixels, pixels.saturating_mul(pitch(p)).saturating_add(2 * BLOCK))
+    (pixels, pixels.saturating_mul(pitch(p)).saturating_add(2 * BLOCK) / BLOCK * BLOCK)
 }
 
-/// The ring of rows.
+/// The ring of rows, and room to align it.
 pub(crate) fn scratch(p: &Conv) -> usize {
-    row_len(p).1.saturating_mul(reach(&p.window.y))
+    row_len(p).1.saturating_mul(reach(&p.window.y)).saturating_add(BLOCK)
 }
 
 /// See [`crate::registry::ConvFn`].
@@ -64,6 +64,8 @@ pub(crate) fn depthwise(
     scratch: &mut [u8],
 ) {
     let channels = p.out_channels;
+    // Vectors that straddle cache lines cost twice.
+    let (_, scratch) = scratch.split_at_mut(scratch.as_ptr().align_offset(BLOCK).min(BLOCK));
     let row_bytes = p.window.y.stride * p.window.x.input * channels;
     let group = (GROUP_BYTES / row_bytes).max(1) * p.window.x.output;
     let mut start = rows.start;
@@ -120,15 +122,15 @@ impl Ring<'_> {
         let slot = &mut self.rows[row % reach(y) * bytes..][..bytes];
         let padding = self.p.input.zero_point as u8 ^ flip;
         let Some(iy) = row.checked_sub(y.pad).filter(|&iy| iy < y.input) else {
-            slot.fill(padding);
+            fill(slot, padding);
             return;
         };
         let left = x.pad.min(pixels);
         let inside = x.input.min(pixels - left);
         let (before, rest) = slot.split_at_mut(left * pitch);
         let (middle, after) = rest.split_at_mut(inside * pitch);
-        before.fill(padding);
-        after.fill(padding);
+        fill(before, padding);
+        fill(after, padding);
         let source = &self.input[(picture * y.input + iy) * x.input * channels..][..x.input * channels];
         if channels < BLOCK {
             for (to, &from) in middle.iter_mut().zip(source) {
@@ -146,8 +148,10 @@ impl Ring<'_> {
         let (y, x, channels) = (&p.window.y, &p.window.x, p.out_channels);
         let mut taps = [0; MAX_TAPS];
         let mut n = 0;
+        let first = segment.oy * y.stride % reach(y);
         for ky in 0..y.kernel {
-            let row = (segment.oy * y.stride + ky * y.dilation) % reach(y) * row_len(p).1;
+            let slot = first + ky * y.dilation;
+            let row = if slot < reach(y) { slot } else { slot - reach(y) } * row_len(p).1;
             for kx in 0..x.kernel {
                 taps[n] = row + (segment.ox.start * x.stride + kx * x.dilation) * pitch;
                 n += 1;
@@ -174,6 +178,13 @@ impl Ring<'_> {
             output[at * output_step..][..length].copy_from_slice(&bytes[..length]);
         }
     }
+}
+
+/// Mostly a few vectors of padding: no call for those.
+fn fill(bytes: &mut [u8], value: u8) {
+    let (vectors, rest) = bytes.as_chunks_mut::<BLOCK>();
+    vectors.iter_mut().for_each(|vector| *vector = [value; BLOCK]);
+    rest.fill(value);
 }
 
 /// What turns an input byte into u8.
