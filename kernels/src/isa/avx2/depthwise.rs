@@ -155,13 +155,13 @@ impl Run<'_> {
         assert!(self.taps.len() * PAIR_BYTES == 2 * self.weights.len());
         assert!(self.taps.iter().all(|tap| tap + last * self.step + BLOCK <= self.source.len()));
         assert!((last - range.start) * self.output_step + BLOCK <= output.len());
-        // SAFETY: the three assertions are the contract of `sized`.
+        // SAFETY: the three assertions are the contract of `run`.
         unsafe {
             match (self.rounding, epilogue.mixed) {
-                (Rounding::Once, false) => self.sized::<false, false>(range, epilogue, output),
-                (Rounding::Once, true) => self.sized::<false, true>(range, epilogue, output),
-                (Rounding::Twice, false) => self.sized::<true, false>(range, epilogue, output),
-                (Rounding::Twice, true) => self.sized::<true, true>(range, epilogue, output),
+                (Rounding::Once, false) => self.run::<false, false>(range, epilogue, output),
+                (Rounding::Once, true) => self.run::<false, true>(range, epilogue, output),
+                (Rounding::Twice, false) => self.run::<true, false>(range, epilogue, output),
+                (Rounding::Twice, true) => self.run::<true, true>(range, epilogue, output),
             }
         }
     }
@@ -170,40 +170,23 @@ impl Run<'_> {
     /// `taps` has two entries for each pair of the weights. For every output the source holds [`BLOCK`] bytes from
     /// each tap, the output [`BLOCK`] bytes from its place.
     #[target_feature(enable = "avx2")]
-    unsafe fn sized<const TWICE: bool, const MIXED: bool>(
+    unsafe fn run<const TWICE: bool, const MIXED: bool>(
         &self,
         range: Range<usize>,
         epilogue: &Epilogue,
         output: &mut [u8],
     ) {
-        // SAFETY: the caller's contract.
-        unsafe {
-            match self.taps.len() {
-                10 => self.run::<TWICE, MIXED, 5>(range, epilogue, output),
-                26 => self.run::<TWICE, MIXED, 13>(range, epilogue, output),
-                _ => self.run::<TWICE, MIXED, 0>(range, epilogue, output),
-            }
-        }
-    }
-
-    /// `PAIRS` is half the number of taps, or 0 when that is not known to the compiler.
-    ///
-    /// # Safety
-    /// As [`Run::sized`].
-    #[target_feature(enable = "avx2")]
-    unsafe fn run<const TWICE: bool, const MIXED: bool, const PAIRS: usize>(
-        &self,
-        range: Range<usize>,
-        epilogue: &Epilogue,
-        output: &mut [u8],
-    ) {
-        let pairs = if PAIRS == 0 { self.taps.len() / 2 } else { PAIRS };
+        let (taps, weights, pairs) = (self.taps.as_ptr(), self.weights.as_ptr(), self.taps.len() / 2);
         // SAFETY: offsets inside the slices by the contract.
         unsafe {
             let mut source = self.source.as_ptr().add(range.start * self.step);
             let mut output = output.as_mut_ptr();
             for _ in range {
-                let sums = sums(source, self.taps.as_ptr(), self.weights.as_ptr(), pairs);
+                // The count known to the compiler for the commonest window; one call each, so that all is inlined.
+                let sums = match pairs {
+                    5 => sums::<5>(source, taps, weights, pairs),
+                    _ => sums::<0>(source, taps, weights, pairs),
+                };
                 let bytes = epilogue.requantize::<TWICE, MIXED>(sums);
                 _mm256_storeu_si256(output.cast(), bytes);
                 source = source.wrapping_add(self.step);
@@ -213,16 +196,21 @@ impl Run<'_> {
     }
 }
 
-/// Sums of products of one output.
+/// Sums of products of one output. `PAIRS` is `pairs`, or 0 when that is not known to the compiler.
 ///
 /// # Safety
 /// `taps` has `2 * pairs` entries with [`BLOCK`] bytes beyond each from `source`, `weights` [`PAIR_BYTES`] a pair.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn sums(source: *const u8, taps: *const usize, weights: *const u8, pairs: usize) -> [__m256i; 4] {
+unsafe fn sums<const PAIRS: usize>(
+    source: *const u8,
+    taps: *const usize,
+    weights: *const u8,
+    pairs: usize,
+) -> [__m256i; 4] {
     let zero = _mm256_setzero_si256();
     let mut acc = [zero; 4];
-    for pair in 0..pairs {
+    for pair in 0..if PAIRS == 0 { pairs } else { PAIRS } {
         // SAFETY: the caller's contract.
         unsafe {
             let a = _mm256_loadu_si256(source.add(*taps.add(2 * pair)).cast());
