@@ -18,7 +18,7 @@ mod resize;
 mod softmax;
 mod table;
 
-pub use add::{add, add_equal_shapes};
+pub use add::{add, add_equal_shapes, sum as add_value};
 pub use argmax::argmax;
 pub use conv2d::conv2d;
 pub use depthwise::depthwise;

@@ -36,12 +36,22 @@ pub enum Rounding {
     Once,
     /// Two roundings as TFLite's reference kernels: see [`rescale_twice`].
     Twice,
+    /// One rounding, ties away from zero: TFLite's fully connected layers. The compiler asks for it only where a tie
+    /// below zero can occur; everywhere else [`Rounding::Once`] gives the same values.
+    OnceAway,
 }
 
 /// `floor((acc*m + 2^(s-1)) / 2^s)`: one rounding, ties toward +infinity.
 #[inline]
 pub const fn rescale_once(acc: i32, d: Dyadic) -> i64 {
     (acc as i64 * d.multiplier as i64 + (1i64 << (d.shift - 1))) >> d.shift
+}
+
+/// `sgn(acc) * floor((|acc|*m + 2^(s-1)) / 2^s)`: one rounding, ties away from zero.
+#[inline]
+pub const fn rescale_once_away(acc: i32, d: Dyadic) -> i64 {
+    // Below zero the rounder is one less, which turns exactly the ties downward.
+    (acc as i64 * d.multiplier as i64 + (1i64 << (d.shift - 1)) - (acc < 0) as i64) >> d.shift
 }
 
 /// The two roundings of gemmlowp and TFLite. For `s <= 31` the accumulator is first shifted left by `31 - s`;
@@ -71,12 +81,13 @@ pub const fn divide_by_power_of_two(x: i64, exponent: i32) -> i64 {
     (x >> exponent) + ((x & mask) > threshold) as i64
 }
 
-/// [`rescale_once`] or [`rescale_twice`].
+/// The rescale of that rounding.
 #[inline]
 pub const fn rescale(acc: i32, d: Dyadic, rounding: Rounding) -> i64 {
     match rounding {
         Rounding::Once => rescale_once(acc, d),
         Rounding::Twice => rescale_twice(acc, d),
+        Rounding::OnceAway => rescale_once_away(acc, d),
     }
 }
 

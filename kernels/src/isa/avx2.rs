@@ -7,6 +7,7 @@ use crate::requant::Rounding;
 use crate::types::ElemType;
 
 pub(crate) mod depthwise;
+pub(crate) mod gemm;
 
 /// Proof that the CPU has AVX2.
 #[derive(Clone, Copy, Debug)]
@@ -62,13 +63,14 @@ impl Factors {
         // The high half of the product is floor(P / 2^32) for one rounding, floor(P / 2^31) for two; the least
         // shift that leaves `round` an integer follows.
         let (taken, least) = match rounding {
-            Rounding::Once => (_mm256_set1_epi32(32), _mm256_set1_epi32(33)),
+            // The rows decline `OnceAway`.
+            Rounding::Once | Rounding::OnceAway => (_mm256_set1_epi32(32), _mm256_set1_epi32(33)),
             Rounding::Twice => (_mm256_set1_epi32(31), _mm256_set1_epi32(31)),
         };
         let left = _mm256_max_epi32(_mm256_sub_epi32(least, shift), _mm256_setzero_si256());
         let right = _mm256_sub_epi32(_mm256_add_epi32(shift, left), taken);
         let round = match rounding {
-            Rounding::Once => _mm256_sllv_epi32(one, _mm256_sub_epi32(right, one)),
+            Rounding::Once | Rounding::OnceAway => _mm256_sllv_epi32(one, _mm256_sub_epi32(right, one)),
             Rounding::Twice => _mm256_sub_epi32(_mm256_sllv_epi32(one, right), one),
         };
         Factors {
@@ -94,7 +96,7 @@ impl Factors {
     #[target_feature(enable = "avx2")]
     pub(crate) fn rescale(&self, acc: __m256i, rounding: Rounding) -> __m256i {
         match rounding {
-            Rounding::Once => self.rescale_once(acc),
+            Rounding::Once | Rounding::OnceAway => self.rescale_once(acc),
             Rounding::Twice => self.rescale_twice(acc),
         }
     }

@@ -16,8 +16,9 @@ pub fn add(p: &Add, a: (&Dims, &[u8]), b: (&Dims, &[u8]), out_shape: &Dims, outp
     });
 }
 
-/// The sum of two values after their zero points, before the output's.
-fn sum(p: &Add, x: i32, y: i32) -> i64 {
+/// The sum of two values after their zero points, before the output's. Non-decreasing in `x`, and in `y` unless the
+/// operation subtracts.
+pub fn sum(p: &Add, x: i32, y: i32) -> i64 {
     let sign = if p.subtract { -1 } else { 1 };
     match p.rule {
         AddRule::Joint { m1, m2, shift } => add_joint(x, y, m1, sign * m2, shift),

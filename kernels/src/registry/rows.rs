@@ -2,14 +2,30 @@
 
 use core::ops::Range;
 
-use super::{Accepts, Entry, Kernel, KernelOp, Layout, Tile};
-use crate::isa::IsaKind;
+use super::{Accepts, ConvFn, Entry, Kernel, KernelOp, Layout, Tile};
+#[cfg(target_arch = "x86_64")]
+use crate::isa::avx2;
+use crate::isa::{IsaKind, portable};
+use crate::ops::gemm;
 use crate::params::{Add, AveragePool, Conv, MaxPool, Resize};
+
+#[cfg(target_arch = "x86_64")]
+use crate::requant::Rounding;
+use crate::types::ElemType;
 use crate::{ops, reference};
 
 /// Every kernel that was compiled in.
 pub static KERNELS: &[Kernel] = &[
-    reference("gemm_reference", KernelOp::Gemm, Entry::Conv(gemm)),
+    #[cfg(target_arch = "x86_64")]
+    gemm_row("gemm_x8s8_6x16k2_avx2", IsaKind::Avx2, 6, avx2_s8, GEMM_AVX2),
+    #[cfg(target_arch = "x86_64")]
+    gemm_row("gemm_x8s4_6x16k2_avx2", IsaKind::Avx2, 6, avx2_s4, GEMM_AVX2),
+    #[cfg(target_arch = "x86_64")]
+    gemm_row("gemm_x8u8_6x16k2_avx2", IsaKind::Avx2, 6, avx2_u8, GEMM_AVX2),
+    gemm_row("gemm_x8s8_4x16k2_portable", IsaKind::Portable, 4, weights_s8, GEMM_PORTABLE),
+    gemm_row("gemm_x8s4_4x16k2_portable", IsaKind::Portable, 4, weights_s4, GEMM_PORTABLE),
+    gemm_row("gemm_x8u8_4x16k2_portable", IsaKind::Portable, 4, weights_u8, GEMM_PORTABLE),
+    reference("gemm_reference", KernelOp::Gemm, Entry::Conv(conv2d)),
     reference("depthwise_reference", KernelOp::Depthwise, Entry::Conv(depthwise)),
     reference("add_reference", KernelOp::Add, Entry::Add(add)),
     reference("table_reference", KernelOp::Table, Entry::Table(table)),
@@ -36,6 +52,10 @@ pub static KERNELS: &[Kernel] = &[
     ),
 ];
 
+#[cfg(target_arch = "x86_64")]
+const GEMM_AVX2: (ConvFn, fn(&Conv) -> usize) = (avx2::gemm::conv, gemm::scratch::<avx2::Avx2>);
+const GEMM_PORTABLE: (ConvFn, fn(&Conv) -> usize) =
+    (portable::gemm::conv, gemm::scratch::<portable::Portable>);
 const fn depthwise_row(
     name: &'static str,
     isa: IsaKind,
@@ -74,9 +94,58 @@ const fn reference(name: &'static str, op: KernelOp, entry: Entry) -> Kernel {
     }
 }
 
+const fn gemm_row(
+    name: &'static str,
+    isa: IsaKind,
+    mr: usize,
+    accepts: fn(&Conv) -> bool,
+    (conv, scratch): (ConvFn, fn(&Conv) -> usize),
+) -> Kernel {
+    Kernel {
+        name,
+        op: KernelOp::Gemm,
+        isa,
+        tile: Tile { mr, nr: 16, kr: 2 },
+        layout: Layout::Panels16x2,
+        accepts: Accepts::Conv(accepts),
+        scratch,
+        banded: true,
+        entry: Entry::Conv(conv),
+    }
+}
+
+fn weights_s8(p: &Conv) -> bool {
+    gemm::accepts(p, ElemType::S8)
+}
+
+fn weights_s4(p: &Conv) -> bool {
+    gemm::accepts(p, ElemType::S4)
+}
+
+fn weights_u8(p: &Conv) -> bool {
+    gemm::accepts(p, ElemType::U8)
+}
+
+// The AVX2 epilogue has no rounding of ties away from zero.
+
+#[cfg(target_arch = "x86_64")]
+fn avx2_s8(p: &Conv) -> bool {
+    p.rounding != Rounding::OnceAway && weights_s8(p)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn avx2_s4(p: &Conv) -> bool {
+    p.rounding != Rounding::OnceAway && weights_s4(p)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn avx2_u8(p: &Conv) -> bool {
+    p.rounding != Rounding::OnceAway && weights_u8(p)
+}
+
 // The reference takes the logical weights from its parameters and computes everything at once.
 
-fn gemm(p: &Conv, _: &[u8], input: &[u8], _: Range<usize>, output: &mut [u8], _: &mut [u8]) {
+fn conv2d(p: &Conv, _: &[u8], input: &[u8], _: Range<usize>, output: &mut [u8], _: &mut [u8]) {
     reference::conv2d(p, input, output);
 }
 

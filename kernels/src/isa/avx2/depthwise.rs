@@ -73,7 +73,8 @@ impl Epilogue {
             }
             let bias = _mm256_sub_epi32(epilogue.bias[q], _mm256_mullo_epi32(sum, input_zero));
             epilogue.bias[q] = match p.rounding {
-                Rounding::Once => bias,
+                // The row declines `OnceAway`.
+                Rounding::Once | Rounding::OnceAway => bias,
                 Rounding::Twice => _mm256_add_epi32(bias, bias),
             };
         }
@@ -85,7 +86,7 @@ impl Epilogue {
     fn set_shift(&mut self, q: usize, shift: __m256i, rounding: Rounding) {
         // The high half of the product is floor(P / 2^32) for one rounding, floor((2P + 2^31) / 2^32) for two.
         let (taken, least) = match rounding {
-            Rounding::Once => (32, 33),
+            Rounding::Once | Rounding::OnceAway => (32, 33),
             Rounding::Twice => (31, 31),
         };
         let zero = _mm256_setzero_si256();
@@ -157,11 +158,11 @@ impl Run<'_> {
         assert!((last - range.start) * self.output_step + BLOCK <= output.len());
         // SAFETY: the three assertions are the contract of `run`.
         unsafe {
-            match (self.rounding, epilogue.mixed) {
-                (Rounding::Once, false) => self.run::<false, false>(range, epilogue, output),
-                (Rounding::Once, true) => self.run::<false, true>(range, epilogue, output),
-                (Rounding::Twice, false) => self.run::<true, false>(range, epilogue, output),
-                (Rounding::Twice, true) => self.run::<true, true>(range, epilogue, output),
+            match (self.rounding == Rounding::Twice, epilogue.mixed) {
+                (false, false) => self.run::<false, false>(range, epilogue, output),
+                (false, true) => self.run::<false, true>(range, epilogue, output),
+                (true, false) => self.run::<true, false>(range, epilogue, output),
+                (true, true) => self.run::<true, true>(range, epilogue, output),
             }
         }
     }

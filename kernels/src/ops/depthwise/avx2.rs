@@ -27,6 +27,7 @@ pub(crate) fn accepts(p: &Conv) -> bool {
     let room = (1u32 << 30) - 255 * 255 * taps.min(MAX_TAPS) as u32;
     let fits = match p.rounding {
         Rounding::Once => true,
+        Rounding::OnceAway => false,
         Rounding::Twice => p.bias.iter().all(|bias| bias.unsigned_abs() < room),
     };
     super::accepts(p) && p.out_channels == p.in_channels && weights && taps <= MAX_TAPS && fits
