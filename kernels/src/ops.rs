@@ -1,5 +1,6 @@
 //! Fast kernel bodies: loops, blocking and edges, written once over the micro-kernels of [`crate::isa`]. The
 //! registry lists what they make; nothing else calls them.
 
+pub(crate) mod add;
 pub(crate) mod depthwise;
 pub(crate) mod gemm;

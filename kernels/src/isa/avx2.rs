@@ -6,6 +6,8 @@ use crate::params::Output;
 use crate::requant::Rounding;
 use crate::types::ElemType;
 
+pub(crate) mod add;
+pub(crate) mod bytes;
 pub(crate) mod depthwise;
 pub(crate) mod gemm;
 

@@ -35,20 +35,24 @@ pub static KERNELS: &[Kernel] = &[
     reference("softmax_reference", KernelOp::Softmax, Entry::Softmax(reference::softmax)),
     reference("bilinear10_reference", KernelOp::Bilinear10, Entry::Resize(bilinear_10bit)),
     reference("bilinear_rational_reference", KernelOp::BilinearRational, Entry::Resize(bilinear_rational)),
-    depthwise_row(
-        "depthwise_x8_portable",
+    // Depthwise, element-wise and window kernels; equal tiles, so one row each.
+    depthwise_row("depthwise_x8_portable", IsaKind::Portable, ops::depthwise::accepts, DEPTHWISE_PORTABLE),
+    #[cfg(target_arch = "x86_64")]
+    depthwise_row("depthwise_x8_avx2", IsaKind::Avx2, ops::depthwise::avx2::accepts, DEPTHWISE_AVX2),
+    row(
+        "add_x8_portable",
+        KernelOp::Add,
         IsaKind::Portable,
-        ops::depthwise::accepts,
-        no_scratch,
-        Entry::Conv(ops::depthwise::depthwise_portable),
+        Accepts::Add(ops::add::accepts),
+        Entry::Add(ops::add::add_portable),
     ),
     #[cfg(target_arch = "x86_64")]
-    depthwise_row(
-        "depthwise_x8_avx2",
+    row(
+        "add_x8_avx2",
+        KernelOp::Add,
         IsaKind::Avx2,
-        ops::depthwise::avx2::accepts,
-        ops::depthwise::avx2::scratch,
-        Entry::Conv(ops::depthwise::avx2::depthwise),
+        Accepts::Add(avx2::add::accepts),
+        Entry::Add(avx2::add::add),
     ),
 ];
 
@@ -56,24 +60,29 @@ pub static KERNELS: &[Kernel] = &[
 const GEMM_AVX2: (ConvFn, fn(&Conv) -> usize) = (avx2::gemm::conv, gemm::scratch::<avx2::Avx2>);
 const GEMM_PORTABLE: (ConvFn, fn(&Conv) -> usize) =
     (portable::gemm::conv, gemm::scratch::<portable::Portable>);
+
+const DEPTHWISE_PORTABLE: (ConvFn, fn(&Conv) -> usize) = (ops::depthwise::depthwise_portable, no_scratch);
+#[cfg(target_arch = "x86_64")]
+const DEPTHWISE_AVX2: (ConvFn, fn(&Conv) -> usize) =
+    (ops::depthwise::avx2::depthwise, ops::depthwise::avx2::scratch);
+
 const fn depthwise_row(
     name: &'static str,
     isa: IsaKind,
     accepts: fn(&Conv) -> bool,
-    scratch: fn(&Conv) -> usize,
-    entry: Entry,
+    (conv, scratch): (ConvFn, fn(&Conv) -> usize),
 ) -> Kernel {
     Kernel {
-        name,
-        op: KernelOp::Depthwise,
-        isa,
         tile: Tile { mr: 1, nr: 32, kr: 2 },
         layout: Layout::Depthwise32x2,
-        accepts: Accepts::Conv(accepts),
         scratch,
-        banded: true,
-        entry,
+        ..row(name, KernelOp::Depthwise, isa, Accepts::Conv(accepts), Entry::Conv(conv))
     }
+}
+
+/// A kernel without weights; banded.
+const fn row(name: &'static str, op: KernelOp, isa: IsaKind, accepts: Accepts, entry: Entry) -> Kernel {
+    Kernel { name, op, isa, accepts, entry, banded: true, ..reference(name, op, entry) }
 }
 
 const fn no_scratch(_: &Conv) -> usize {

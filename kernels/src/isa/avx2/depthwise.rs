@@ -6,16 +6,13 @@
 use core::arch::x86_64::*;
 use core::ops::Range;
 
+use super::bytes::{Finish, Quads, offset};
 use crate::pack::depthwise::{BLOCK, PAIR_BYTES, first_channel, position};
 use crate::params::Conv;
 use crate::requant::Rounding;
-use crate::types::ElemType;
 
 /// Most taps of a window.
 pub(crate) const MAX_TAPS: usize = 256;
-
-/// Values of a block's 32 slots: quad `q` holds slots `4q..4q+4` and `16+4q..16+4q+4`.
-type Quads = [__m256i; 4];
 
 /// The end of the operation for one block of channels, laid out as the vectors that meet it.
 #[derive(Debug)]
@@ -34,20 +31,13 @@ pub(crate) struct Epilogue {
     second: Quads,
     /// `left` or `second` is not the same in every lane.
     mixed: bool,
-    zero_point: __m256i,
-    /// The clamps as u8; s8 values plus 128.
-    lo: __m256i,
-    hi: __m256i,
-    /// 0x80 for s8: back from u8.
-    flip: __m256i,
+    finish: Finish,
 }
 
 impl Epilogue {
     /// Of block `block` of `p` with its packed weights `weights`, for a source of u8 values (s8 plus 128).
     #[target_feature(enable = "avx2")]
     pub(crate) fn new(p: &Conv, block: usize, weights: &[u8]) -> Epilogue {
-        let offset = |elem| if elem == ElemType::S8 { 128 } else { 0 };
-        let (input, output) = (offset(p.input.elem), offset(p.output.elem));
         let zero = [_mm256_setzero_si256(); 4];
         let mut epilogue = Epilogue {
             bias: quads(p, block, p.bias),
@@ -58,13 +48,10 @@ impl Epilogue {
             limit: zero,
             second: zero,
             mixed: false,
-            zero_point: _mm256_set1_epi16((p.output.zero_point + output) as i16),
-            lo: _mm256_set1_epi8((p.output.lo + output) as i8),
-            hi: _mm256_set1_epi8((p.output.hi + output) as i8),
-            flip: _mm256_set1_epi8(output as i8),
+            finish: Finish::new(&p.output),
         };
         let shifts = quads(p, block, p.shifts);
-        let input_zero = _mm256_set1_epi32(p.input.zero_point + input);
+        let input_zero = _mm256_set1_epi32(p.input.zero_point + offset(p.input.elem));
         for (q, shift) in shifts.into_iter().enumerate() {
             epilogue.set_shift(q, shift, p.rounding);
             let mut sum = zero[0];
@@ -217,13 +204,7 @@ unsafe fn sums<const PAIRS: usize>(
             let a = _mm256_loadu_si256(source.add(*taps.add(2 * pair)).cast());
             let b = _mm256_loadu_si256(source.add(*taps.add(2 * pair + 1)).cast());
             let weights: *const __m256i = weights.add(pair * PAIR_BYTES).cast();
-            let (low, high) = (_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b));
-            let words = [
-                _mm256_unpacklo_epi8(low, zero),
-                _mm256_unpackhi_epi8(low, zero),
-                _mm256_unpacklo_epi8(high, zero),
-                _mm256_unpackhi_epi8(high, zero),
-            ];
+            let words = super::bytes::pairs(a, b);
             for q in 0..4 {
                 let products = _mm256_madd_epi16(words[q], _mm256_loadu_si256(weights.add(q)));
                 acc[q] = _mm256_add_epi32(acc[q], products);
@@ -262,12 +243,7 @@ impl Epilogue {
         let r1 = self.rescale::<TWICE, MIXED>(sums[1], 1);
         let r2 = self.rescale::<TWICE, MIXED>(sums[2], 2);
         let r3 = self.rescale::<TWICE, MIXED>(sums[3], 3);
-        let low = _mm256_adds_epi16(_mm256_packs_epi32(r0, r1), self.zero_point);
-        let high = _mm256_adds_epi16(_mm256_packs_epi32(r2, r3), self.zero_point);
-        let bytes = _mm256_packus_epi16(low, high);
-        let bytes = _mm256_max_epu8(bytes, self.lo);
-        let bytes = _mm256_min_epu8(bytes, self.hi);
-        _mm256_xor_si256(bytes, self.flip)
+        self.finish.narrow([r0, r1, r2, r3])
     }
 
     /// Bias and rescaling of quad `q`.

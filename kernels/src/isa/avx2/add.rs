@@ -1,0 +1,181 @@
+//! Addition and subtraction, 32 values at a time.
+
+use core::arch::x86_64::*;
+
+use super::Factors;
+use super::bytes::{Finish, Quads, centred_high, load, offset, pairs, store};
+use crate::params::{Add, AddRule};
+use crate::requant::{Dyadic, Rounding};
+use crate::types::ElemType;
+
+/// 8-bit types. Joint: shifts 13 to 42. TFLite: input factors of at most 1/2, as they are.
+pub(crate) fn accepts(p: &Add) -> bool {
+    let byte = |elem| matches!(elem, ElemType::U8 | ElemType::S8);
+    let rule = match p.rule {
+        AddRule::Joint { shift, .. } => (13..=42).contains(&shift),
+        AddRule::Separate { .. } => true,
+        AddRule::Tflite { first, second, .. } => first.shift >= 31 && second.shift >= 31,
+    };
+    rule && byte(p.first.elem) && byte(p.second.elem) && byte(p.output.elem)
+}
+
+/// See [`crate::registry::AddFn`].
+#[target_feature(enable = "avx2")]
+pub(crate) fn add(p: &Add, first: Option<&[u8]>, second: &[u8], output: &mut [u8]) {
+    let sum = Sum::new(p);
+    let count = output.len();
+    let (second, second_rest) = second[..count].as_chunks::<32>();
+    let (output, output_rest) = output.as_chunks_mut::<32>();
+    let mut tail = ([0; 32], [0; 32]);
+    tail.1[..second_rest.len()].copy_from_slice(second_rest);
+    match first {
+        Some(first) => {
+            let (first, first_rest) = first[..count].as_chunks::<32>();
+            for ((out, a), b) in output.iter_mut().zip(first).zip(second) {
+                store(out, sum.of(load(a), load(b)));
+            }
+            tail.0[..first_rest.len()].copy_from_slice(first_rest);
+        }
+        None => {
+            for (out, b) in output.iter_mut().zip(second) {
+                store(out, sum.of(load(out), load(b)));
+            }
+            tail.0[..output_rest.len()].copy_from_slice(output_rest);
+        }
+    }
+    let mut bytes = [0; 32];
+    store(&mut bytes, sum.of(load(&tail.0), load(&tail.1)));
+    output_rest.copy_from_slice(&bytes[..output_rest.len()]);
+}
+
+/// An addition, prepared.
+struct Sum {
+    /// To u8.
+    flips: [__m256i; 2],
+    rule: Rule,
+    finish: Finish,
+}
+
+enum Rule {
+    Joint(Joint),
+    /// Zero points in words, factors; `negate` is all ones to subtract.
+    Separate {
+        zero_points: [__m256i; 2],
+        factors: [Factors; 2],
+        negate: __m256i,
+    },
+    Tflite {
+        zero_points: [__m256i; 2],
+        factors: [Factors; 2],
+        sum: Factors,
+        negate: __m256i,
+    },
+}
+
+impl Sum {
+    #[target_feature(enable = "avx2")]
+    fn new(p: &Add) -> Sum {
+        let offsets = [offset(p.first.elem), offset(p.second.elem)];
+        let zero_points = [p.first.zero_point + offsets[0], p.second.zero_point + offsets[1]];
+        let words = [_mm256_set1_epi16(zero_points[0] as i16), _mm256_set1_epi16(zero_points[1] as i16)];
+        let negate = _mm256_set1_epi32(if p.subtract { -1 } else { 0 });
+        let rule = match p.rule {
+            AddRule::Joint { m1, m2, shift } => {
+                let m2 = if p.subtract { -m2 } else { m2 };
+                Rule::Joint(Joint::new([m1, m2], zero_points, shift))
+            }
+            AddRule::Separate { first, second } => Rule::Separate {
+                zero_points: words,
+                factors: [uniform(first, Rounding::Once), uniform(second, Rounding::Once)],
+                negate,
+            },
+            AddRule::Tflite { first, second, sum } => Rule::Tflite {
+                zero_points: words,
+                factors: [uniform(first, Rounding::Twice), uniform(second, Rounding::Twice)],
+                sum: uniform(sum, Rounding::Twice),
+                negate,
+            },
+        };
+        let flips = [_mm256_set1_epi8(offsets[0] as i8), _mm256_set1_epi8(offsets[1] as i8)];
+        Sum { flips, rule, finish: Finish::new(&p.output) }
+    }
+
+    /// 32 sums.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn of(&self, a: __m256i, b: __m256i) -> __m256i {
+        let (a, b) = (_mm256_xor_si256(a, self.flips[0]), _mm256_xor_si256(b, self.flips[1]));
+        let values = match &self.rule {
+            Rule::Joint(joint) => joint.of(pairs(a, b)),
+            Rule::Separate { zero_points, factors, negate } => {
+                let mut values = centred_high(a, zero_points[0]);
+                for (a, b) in values.iter_mut().zip(centred_high(b, zero_points[1])) {
+                    let a_scaled = factors[0].rescale_once(_mm256_srai_epi32::<16>(*a));
+                    let b_scaled = factors[1].rescale_once(_mm256_srai_epi32::<16>(b));
+                    *a = _mm256_add_epi32(a_scaled, signed(b_scaled, *negate));
+                }
+                values
+            }
+            Rule::Tflite { zero_points, factors, sum, negate } => {
+                let mut values = centred_high(a, zero_points[0]);
+                for (a, b) in values.iter_mut().zip(centred_high(b, zero_points[1])) {
+                    let a_scaled = factors[0].rescale_twice(_mm256_slli_epi32::<4>(*a));
+                    let b_scaled = factors[1].rescale_twice(_mm256_slli_epi32::<4>(b));
+                    *a = sum.rescale_twice(_mm256_add_epi32(a_scaled, signed(b_scaled, *negate)));
+                }
+                values
+            }
+        };
+        self.finish.narrow(values)
+    }
+}
+
+/// One factor in every lane.
+#[target_feature(enable = "avx2")]
+fn uniform(factor: Dyadic, rounding: Rounding) -> Factors {
+    Factors::new(_mm256_set1_epi32(factor.multiplier), _mm256_set1_epi32(factor.shift), rounding)
+}
+
+/// `-values` where `negate` is all ones.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn signed(values: __m256i, negate: __m256i) -> __m256i {
+    _mm256_sub_epi32(_mm256_xor_si256(values, negate), negate)
+}
+
+/// The joint rule in 32 bits: with `m = 4096 * h + l`, `H = a*h1 + b*h2` and `L = a*l1 + b*l2` the sum is
+/// `floor((H + floor(L / 2^12) + 2^(s-13)) / 2^(s-12))`. The zero points make a constant, split the same way.
+struct Joint {
+    high: __m256i,
+    low: __m256i,
+    high_constant: __m256i,
+    low_constant: __m256i,
+    shift: __m128i,
+}
+
+impl Joint {
+    #[target_feature(enable = "avx2")]
+    fn new(m: [i32; 2], zero_points: [i32; 2], shift: i32) -> Joint {
+        let words = |first: i32, second: i32| first & 0xffff | second << 16;
+        let constant =
+            -(i64::from(zero_points[0]) * i64::from(m[0]) + i64::from(zero_points[1]) * i64::from(m[1]));
+        Joint {
+            high: _mm256_set1_epi32(words(m[0] >> 12, m[1] >> 12)),
+            low: _mm256_set1_epi32(words(m[0] & 4095, m[1] & 4095)),
+            high_constant: _mm256_set1_epi32((constant >> 12) as i32 + (1 << (shift - 13))),
+            low_constant: _mm256_set1_epi32((constant & 4095) as i32),
+            shift: _mm_cvtsi32_si128(shift - 12),
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn of(&self, mut pairs: Quads) -> Quads {
+        for pair in &mut pairs {
+            let low = _mm256_add_epi32(_mm256_madd_epi16(*pair, self.low), self.low_constant);
+            let high = _mm256_add_epi32(_mm256_madd_epi16(*pair, self.high), self.high_constant);
+            *pair = _mm256_sra_epi32(_mm256_add_epi32(high, _mm256_srai_epi32::<12>(low)), self.shift);
+        }
+        pairs
+    }
+}
