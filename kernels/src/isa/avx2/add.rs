@@ -2,19 +2,19 @@
 
 use core::arch::x86_64::*;
 
-use super::Factors;
 use super::bytes::{Finish, Quads, centred_high, load, offset, pairs, store};
 use crate::params::{Add, AddRule};
-use crate::requant::{Dyadic, Rounding};
+use crate::requant::Dyadic;
 use crate::types::ElemType;
 
-/// 8-bit types. Joint: shifts 13 to 42. TFLite: input factors of at most 1/2, as they are.
+/// 8-bit types. Joint: shifts 13 to 42. Separate: from 17. TFLite: input factors of at most 1/2, as they are, and a
+/// sum's factor below 1.
 pub(crate) fn accepts(p: &Add) -> bool {
     let byte = |elem| matches!(elem, ElemType::U8 | ElemType::S8);
     let rule = match p.rule {
         AddRule::Joint { shift, .. } => (13..=42).contains(&shift),
-        AddRule::Separate { .. } => true,
-        AddRule::Tflite { first, second, .. } => first.shift >= 31 && second.shift >= 31,
+        AddRule::Separate { first, second } => first.shift >= 17 && second.shift >= 17,
+        AddRule::Tflite { first, second, sum } => first.shift >= 31 && second.shift >= 31 && sum.shift >= 32,
     };
     rule && byte(p.first.elem) && byte(p.second.elem) && byte(p.output.elem)
 }
@@ -58,16 +58,16 @@ struct Sum {
 
 enum Rule {
     Joint(Joint),
-    /// Zero points in words, factors; `negate` is all ones to subtract.
+    /// Zero points in words; `negate` is all ones to subtract.
     Separate {
         zero_points: [__m256i; 2],
-        factors: [Factors; 2],
+        factors: [Once; 2],
         negate: __m256i,
     },
     Tflite {
         zero_points: [__m256i; 2],
-        factors: [Factors; 2],
-        sum: Factors,
+        factors: [Twice; 2],
+        sum: Twice,
         negate: __m256i,
     },
 }
@@ -84,15 +84,13 @@ impl Sum {
                 let m2 = if p.subtract { -m2 } else { m2 };
                 Rule::Joint(Joint::new([m1, m2], zero_points, shift))
             }
-            AddRule::Separate { first, second } => Rule::Separate {
-                zero_points: words,
-                factors: [uniform(first, Rounding::Once), uniform(second, Rounding::Once)],
-                negate,
-            },
+            AddRule::Separate { first, second } => {
+                Rule::Separate { zero_points: words, factors: [Once::new(first), Once::new(second)], negate }
+            }
             AddRule::Tflite { first, second, sum } => Rule::Tflite {
                 zero_points: words,
-                factors: [uniform(first, Rounding::Twice), uniform(second, Rounding::Twice)],
-                sum: uniform(sum, Rounding::Twice),
+                factors: [Twice::new(first), Twice::new(second)],
+                sum: Twice::new(sum),
                 negate,
             },
         };
@@ -110,18 +108,18 @@ impl Sum {
             Rule::Separate { zero_points, factors, negate } => {
                 let mut values = centred_high(a, zero_points[0]);
                 for (a, b) in values.iter_mut().zip(centred_high(b, zero_points[1])) {
-                    let a_scaled = factors[0].rescale_once(_mm256_srai_epi32::<16>(*a));
-                    let b_scaled = factors[1].rescale_once(_mm256_srai_epi32::<16>(b));
-                    *a = _mm256_add_epi32(a_scaled, signed(b_scaled, *negate));
+                    *a = _mm256_add_epi32(factors[0].of(*a), signed(factors[1].of(b), *negate));
                 }
                 values
             }
             Rule::Tflite { zero_points, factors, sum, negate } => {
                 let mut values = centred_high(a, zero_points[0]);
                 for (a, b) in values.iter_mut().zip(centred_high(b, zero_points[1])) {
-                    let a_scaled = factors[0].rescale_twice(_mm256_slli_epi32::<4>(*a));
-                    let b_scaled = factors[1].rescale_twice(_mm256_slli_epi32::<4>(b));
-                    *a = sum.rescale_twice(_mm256_add_epi32(a_scaled, signed(b_scaled, *negate)));
+                    // Twice the inputs times 2^20, and twice the sum.
+                    let a_scaled = factors[0].of(_mm256_slli_epi32::<5>(*a));
+                    let b_scaled = factors[1].of(_mm256_slli_epi32::<5>(b));
+                    let total = _mm256_add_epi32(a_scaled, signed(b_scaled, *negate));
+                    *a = sum.of(_mm256_add_epi32(total, total));
                 }
                 values
             }
@@ -130,10 +128,82 @@ impl Sum {
     }
 }
 
-/// One factor in every lane.
+/// One rounding of values of 9 bits that come times 2^16: `floor((x*m + 2^(s-1)) / 2^s)`.
+struct Once {
+    multiplier: __m256i,
+    round: __m256i,
+    right: __m128i,
+}
+
+impl Once {
+    /// `factor.shift` is at least 17. From 41 on the result is 0, so 47 does for all that are larger.
+    #[target_feature(enable = "avx2")]
+    fn new(factor: Dyadic) -> Once {
+        let right = factor.shift.min(47) - 16;
+        Once {
+            multiplier: _mm256_set1_epi32(factor.multiplier),
+            round: _mm256_set1_epi32(1 << (right - 1)),
+            right: _mm_cvtsi32_si128(right),
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn of(&self, x: __m256i) -> __m256i {
+        let high = high_half(x, self.multiplier, _mm256_setzero_si256());
+        _mm256_sra_epi32(_mm256_add_epi32(high, self.round), self.right)
+    }
+}
+
+/// Two roundings of values below 2^30 that come doubled.
+struct Twice {
+    multiplier: __m256i,
+    round: __m256i,
+    right: __m128i,
+    /// All ones when the second rounding takes place.
+    second: __m256i,
+    /// The factor is 1/2, as TFLite's for the input of larger scale.
+    half: bool,
+}
+
+impl Twice {
+    /// `factor.shift` is at least 31.
+    #[target_feature(enable = "avx2")]
+    fn new(factor: Dyadic) -> Twice {
+        let right = factor.shift - 31;
+        Twice {
+            multiplier: _mm256_set1_epi32(factor.multiplier),
+            round: _mm256_set1_epi32(if right > 0 { 1 << (right - 1) } else { 0 }),
+            right: _mm_cvtsi32_si128(right),
+            second: _mm256_set1_epi32(if right > 0 { -1 } else { 0 }),
+            half: factor == Dyadic { multiplier: 1 << 30, shift: 31 },
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn of(&self, doubled: __m256i) -> __m256i {
+        if self.half {
+            // The inputs are multiples of 2^20: nothing to round.
+            return _mm256_srai_epi32::<2>(doubled);
+        }
+        let high = high_half(doubled, self.multiplier, _mm256_set1_epi64x(1 << 31));
+        // Ties away from zero: a negative value rounds up only from beyond the tie.
+        let negative = _mm256_and_si256(_mm256_srai_epi32::<31>(high), self.second);
+        let rounded = _mm256_add_epi32(_mm256_add_epi32(high, self.round), negative);
+        _mm256_sra_epi32(rounded, self.right)
+    }
+}
+
+/// `floor((x*m + round) / 2^32)`.
+#[inline]
 #[target_feature(enable = "avx2")]
-fn uniform(factor: Dyadic, rounding: Rounding) -> Factors {
-    Factors::new(_mm256_set1_epi32(factor.multiplier), _mm256_set1_epi32(factor.shift), rounding)
+fn high_half(x: __m256i, multiplier: __m256i, round: __m256i) -> __m256i {
+    // A shuffle: of a shift the compiler would make 64-bit arithmetic.
+    let odd_lanes = _mm256_shuffle_epi32::<0b11_11_01_01>(x);
+    let even = _mm256_add_epi64(_mm256_mul_epi32(x, multiplier), round);
+    let odd = _mm256_add_epi64(_mm256_mul_epi32(odd_lanes, multiplier), round);
+    _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd)
 }
 
 /// `-values` where `negate` is all ones.
