@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use super::bytes::{Finish, Quads, centred_high, load, offset, pairs, store};
+use super::bytes::{Finish, Quads, centred_high, load, offset, pairs, products, store};
 use crate::params::{Add, AddRule};
 use crate::requant::Dyadic;
 use crate::types::ElemType;
@@ -25,27 +25,26 @@ pub(crate) fn add(p: &Add, first: Option<&[u8]>, second: &[u8], output: &mut [u8
     let sum = Sum::new(p);
     let count = output.len();
     let (second, second_rest) = second[..count].as_chunks::<32>();
+    let (first, first_rest) = match first {
+        Some(first) => first[..count].as_chunks::<32>(),
+        None => (&[][..], &[][..]),
+    };
+    let in_place = first.is_empty() && first_rest.is_empty();
     let (output, output_rest) = output.as_chunks_mut::<32>();
     let mut tail = ([0; 32], [0; 32]);
-    tail.1[..second_rest.len()].copy_from_slice(second_rest);
-    match first {
-        Some(first) => {
-            let (first, first_rest) = first[..count].as_chunks::<32>();
-            for ((out, a), b) in output.iter_mut().zip(first).zip(second) {
-                store(out, sum.of(load(a), load(b)));
-            }
-            tail.0[..first_rest.len()].copy_from_slice(first_rest);
-        }
-        None => {
-            for (out, b) in output.iter_mut().zip(second) {
-                store(out, sum.of(load(out), load(b)));
-            }
-            tail.0[..output_rest.len()].copy_from_slice(output_rest);
+    tail.0[..output_rest.len()].copy_from_slice(if in_place { output_rest } else { first_rest });
+    tail.1[..output_rest.len()].copy_from_slice(second_rest);
+    // The tail is the last turn of the same loop: with one call the sum is inlined.
+    for i in 0..=output.len() {
+        let b = load(second.get(i).unwrap_or(&tail.1));
+        let a = if in_place { output.get(i) } else { first.get(i) };
+        let bytes = sum.of(load(a.unwrap_or(&tail.0)), b);
+        match output.get_mut(i) {
+            Some(out) => store(out, bytes),
+            None => store(&mut tail.0, bytes),
         }
     }
-    let mut bytes = [0; 32];
-    store(&mut bytes, sum.of(load(&tail.0), load(&tail.1)));
-    output_rest.copy_from_slice(&bytes[..output_rest.len()]);
+    output_rest.copy_from_slice(&tail.0[..output_rest.len()]);
 }
 
 /// An addition, prepared.
@@ -64,12 +63,7 @@ enum Rule {
         factors: [Once; 2],
         negate: __m256i,
     },
-    Tflite {
-        zero_points: [__m256i; 2],
-        factors: [Twice; 2],
-        sum: Twice,
-        negate: __m256i,
-    },
+    Tflite(Tflite),
 }
 
 impl Sum {
@@ -87,12 +81,13 @@ impl Sum {
             AddRule::Separate { first, second } => {
                 Rule::Separate { zero_points: words, factors: [Once::new(first), Once::new(second)], negate }
             }
-            AddRule::Tflite { first, second, sum } => Rule::Tflite {
+            AddRule::Tflite { first, second, sum } => Rule::Tflite(Tflite {
                 zero_points: words,
                 factors: [Twice::new(first), Twice::new(second)],
                 sum: Twice::new(sum),
                 negate,
-            },
+                halves: [first == HALF, second == HALF],
+            }),
         };
         let flips = [_mm256_set1_epi8(offsets[0] as i8), _mm256_set1_epi8(offsets[1] as i8)];
         Sum { flips, rule, finish: Finish::new(&p.output) }
@@ -112,17 +107,12 @@ impl Sum {
                 }
                 values
             }
-            Rule::Tflite { zero_points, factors, sum, negate } => {
-                let mut values = centred_high(a, zero_points[0]);
-                for (a, b) in values.iter_mut().zip(centred_high(b, zero_points[1])) {
-                    // Twice the inputs times 2^20, and twice the sum.
-                    let a_scaled = factors[0].of(_mm256_slli_epi32::<5>(*a));
-                    let b_scaled = factors[1].of(_mm256_slli_epi32::<5>(b));
-                    let total = _mm256_add_epi32(a_scaled, signed(b_scaled, *negate));
-                    *a = sum.of(_mm256_add_epi32(total, total));
-                }
-                values
-            }
+            Rule::Tflite(tflite) => match tflite.halves {
+                [true, false] => tflite.of::<true, false>(a, b),
+                [false, true] => tflite.of::<false, true>(a, b),
+                [true, true] => tflite.of::<true, true>(a, b),
+                [false, false] => tflite.of::<false, false>(a, b),
+            },
         };
         self.finish.narrow(values)
     }
@@ -150,20 +140,66 @@ impl Once {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn of(&self, x: __m256i) -> __m256i {
-        let high = high_half(x, self.multiplier, _mm256_setzero_si256());
+        let (even, odd) = products(x, self.multiplier);
+        let high = _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd);
         _mm256_sra_epi32(_mm256_add_epi32(high, self.round), self.right)
     }
 }
 
-/// Two roundings of values below 2^30 that come doubled.
+/// The factor that TFLite gives the input of larger scale.
+const HALF: Dyadic = Dyadic { multiplier: 1 << 30, shift: 31 };
+
+/// TFLite's rule.
+struct Tflite {
+    /// In words.
+    zero_points: [__m256i; 2],
+    factors: [Twice; 2],
+    sum: Twice,
+    /// All ones to subtract.
+    negate: __m256i,
+    /// Whether a factor is [`HALF`].
+    halves: [bool; 2],
+}
+
+impl Tflite {
+    /// Values before the output's zero point; `FIRST` and `SECOND` are `halves`.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn of<const FIRST: bool, const SECOND: bool>(&self, a: __m256i, b: __m256i) -> Quads {
+        let a = centred_high(a, self.zero_points[0]);
+        let b = centred_high(b, self.zero_points[1]);
+        [
+            self.quad::<FIRST, SECOND>(a[0], b[0]),
+            self.quad::<FIRST, SECOND>(a[1], b[1]),
+            self.quad::<FIRST, SECOND>(a[2], b[2]),
+            self.quad::<FIRST, SECOND>(a[3], b[3]),
+        ]
+    }
+
+    /// Of inputs times 2^16.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn quad<const FIRST: bool, const SECOND: bool>(&self, a: __m256i, b: __m256i) -> __m256i {
+        let a = term::<FIRST>(a, &self.factors[0]);
+        let b = term::<SECOND>(b, &self.factors[1]);
+        self.sum.of(_mm256_add_epi32(a, signed(b, self.negate)))
+    }
+}
+
+/// An input, given times 2^16, times 2^20 and rescaled. Half of it is exact.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn term<const IS_HALF: bool>(x: __m256i, factor: &Twice) -> __m256i {
+    if IS_HALF { _mm256_slli_epi32::<3>(x) } else { factor.of(_mm256_slli_epi32::<4>(x)) }
+}
+
+/// Two roundings.
 struct Twice {
     multiplier: __m256i,
     round: __m256i,
     right: __m128i,
     /// All ones when the second rounding takes place.
     second: __m256i,
-    /// The factor is 1/2, as TFLite's for the input of larger scale.
-    half: bool,
 }
 
 impl Twice {
@@ -176,34 +212,22 @@ impl Twice {
             round: _mm256_set1_epi32(if right > 0 { 1 << (right - 1) } else { 0 }),
             right: _mm_cvtsi32_si128(right),
             second: _mm256_set1_epi32(if right > 0 { -1 } else { 0 }),
-            half: factor == Dyadic { multiplier: 1 << 30, shift: 31 },
         }
     }
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn of(&self, doubled: __m256i) -> __m256i {
-        if self.half {
-            // The inputs are multiples of 2^20: nothing to round.
-            return _mm256_srai_epi32::<2>(doubled);
-        }
-        let high = high_half(doubled, self.multiplier, _mm256_set1_epi64x(1 << 31));
+    fn of(&self, x: __m256i) -> __m256i {
+        let (even, odd) = products(x, self.multiplier);
+        let half = _mm256_set1_epi64x(1 << 30);
+        let even = _mm256_srli_epi64::<31>(_mm256_add_epi64(even, half));
+        let odd = _mm256_slli_epi64::<1>(_mm256_add_epi64(odd, half));
+        let high = _mm256_blend_epi32::<0b1010_1010>(even, odd);
         // Ties away from zero: a negative value rounds up only from beyond the tie.
         let negative = _mm256_and_si256(_mm256_srai_epi32::<31>(high), self.second);
         let rounded = _mm256_add_epi32(_mm256_add_epi32(high, self.round), negative);
         _mm256_sra_epi32(rounded, self.right)
     }
-}
-
-/// `floor((x*m + round) / 2^32)`.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn high_half(x: __m256i, multiplier: __m256i, round: __m256i) -> __m256i {
-    // A shuffle: of a shift the compiler would make 64-bit arithmetic.
-    let odd_lanes = _mm256_shuffle_epi32::<0b11_11_01_01>(x);
-    let even = _mm256_add_epi64(_mm256_mul_epi32(x, multiplier), round);
-    let odd = _mm256_add_epi64(_mm256_mul_epi32(odd_lanes, multiplier), round);
-    _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd)
 }
 
 /// `-values` where `negate` is all ones.

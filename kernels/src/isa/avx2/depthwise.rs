@@ -6,7 +6,7 @@
 use core::arch::x86_64::*;
 use core::ops::Range;
 
-use super::bytes::{Finish, Quads, offset};
+use super::bytes::{self, Finish, Quads, offset, products};
 use crate::pack::depthwise::{BLOCK, PAIR_BYTES, first_channel, position};
 use crate::params::Conv;
 use crate::requant::Rounding;
@@ -204,7 +204,7 @@ unsafe fn sums<const PAIRS: usize>(
             let a = _mm256_loadu_si256(source.add(*taps.add(2 * pair)).cast());
             let b = _mm256_loadu_si256(source.add(*taps.add(2 * pair + 1)).cast());
             let weights: *const __m256i = weights.add(pair * PAIR_BYTES).cast();
-            let words = super::bytes::pairs(a, b);
+            let words = bytes::pairs(a, b);
             for q in 0..4 {
                 let products = _mm256_madd_epi16(words[q], _mm256_loadu_si256(weights.add(q)));
                 acc[q] = _mm256_add_epi32(acc[q], products);
@@ -260,10 +260,7 @@ impl Epilogue {
             acc = _mm256_sllv_epi32(acc, self.left[q]);
         }
         let multiplier = self.multiplier[q];
-        let mut even = _mm256_mul_epi32(acc, multiplier);
-        // Shuffles: the compiler would make 64-bit arithmetic of shifts.
-        let odd_lanes = _mm256_shuffle_epi32::<0b11_11_01_01>(acc);
-        let mut odd = _mm256_mul_epi32(odd_lanes, _mm256_shuffle_epi32::<0b11_11_01_01>(multiplier));
+        let (mut even, mut odd) = products(acc, multiplier);
         if TWICE {
             let half = _mm256_set1_epi64x(1 << 31);
             even = _mm256_add_epi64(even, half);
