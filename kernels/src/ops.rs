@@ -4,3 +4,4 @@
 pub(crate) mod add;
 pub(crate) mod depthwise;
 pub(crate) mod gemm;
+pub(crate) mod table;

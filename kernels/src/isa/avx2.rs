@@ -10,6 +10,7 @@ pub(crate) mod add;
 pub(crate) mod bytes;
 pub(crate) mod depthwise;
 pub(crate) mod gemm;
+pub(crate) mod table;
 
 /// Proof that the CPU has AVX2.
 #[derive(Clone, Copy, Debug)]

@@ -54,6 +54,15 @@ pub static KERNELS: &[Kernel] = &[
         Accepts::Add(avx2::add::accepts),
         Entry::Add(avx2::add::add),
     ),
+    row(
+        "table_x8_portable",
+        KernelOp::Table,
+        IsaKind::Portable,
+        Accepts::All,
+        Entry::Table(ops::table::table_portable),
+    ),
+    #[cfg(target_arch = "x86_64")]
+    row("table_x8_avx2", KernelOp::Table, IsaKind::Avx2, Accepts::All, Entry::Table(avx2::table::table)),
 ];
 
 #[cfg(target_arch = "x86_64")]

@@ -154,3 +154,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn table_all_values() {
+    let mut random = Random(4);
+    for length in (0..=130).chain([256, 300]) {
+        let table: [u8; 256] = random.bytes(256, Fill::Random).try_into().unwrap();
+        // All 256 values from a changing start.
+        let values: Vec<u8> = (0..length).map(|i| (i * 37 + length) as u8).collect();
+        let mut expected = vec![0; length];
+        reference::table(&table, Some(&values), &mut expected);
+        for isa in FAST {
+            let kernel = choice(isa).table(KernelOp::Table, &table).unwrap();
+            let (mut input, mut output) = (Guarded::copy(&values), Guarded::new(length));
+            kernel.run(&table, Some(input.slice()), output.slice());
+            assert_eq!(output.checked(), expected, "{}", kernel.kernel().name);
+            kernel.run(&table, None, input.slice());
+            assert_eq!(input.checked(), expected, "{} in place", kernel.kernel().name);
+        }
+    }
+}
