@@ -8,6 +8,7 @@ use crate::types::ElemType;
 
 pub(crate) mod add;
 pub(crate) mod bytes;
+pub(crate) mod compiled;
 pub(crate) mod depthwise;
 pub(crate) mod gemm;
 pub(crate) mod table;
