@@ -41,9 +41,7 @@ pub(crate) fn average_pool(p: &AveragePool, input: &[u8], pixels: Range<usize>, 
                         add_values(p.input.elem, &input[at..at + out.len()], &mut sums);
                     }
                 }
-                for (out, sum) in out.iter_mut().zip(sums) {
-                    *out = average.of(sum) as u8;
-                }
+                average.finish(&sums, out);
             }
         }
     }
@@ -111,21 +109,38 @@ impl Average<'_> {
     }
 
     #[inline(always)]
-    fn of(&self, sum: i32) -> i32 {
-        let quotient = match self.end {
-            End::Nothing => return self.p.output.saturate(0),
-            End::Rescale(factor) => {
-                let centred = sum.wrapping_sub(self.count.wrapping_mul(self.p.input.zero_point));
-                return self.p.output.saturate(rescale_once(centred, factor));
-            }
+    fn finish(&self, sums: &[i32; CHANNELS], out: &mut [u8]) {
+        let (p, count) = (self.p, self.count);
+        match self.end {
+            End::Nothing => out.fill(p.output.saturate(0) as u8),
+            End::Rescale(factor) => store(sums, out, |sum| {
+                let centred = sum.wrapping_sub(count.wrapping_mul(p.input.zero_point));
+                p.output.saturate(rescale_once(centred, factor))
+            }),
             End::Reciprocal(reciprocal) => {
-                let x = sum.unsigned_abs() + self.count as u32 / 2;
-                (x.wrapping_mul(reciprocal) >> 24) as i32
+                let quotient = |x: u32| x.wrapping_mul(reciprocal) >> 24;
+                store(sums, out, |sum| self.half_away(sum, quotient));
             }
-            End::Divide => ((sum.unsigned_abs() + self.count as u32 / 2) / self.count as u32) as i32,
-        };
-        let rounded = if sum < 0 { -quotient } else { quotient };
+            End::Divide => store(sums, out, |sum| self.half_away(sum, |x| x / count as u32)),
+        }
+    }
+
+    /// `sum / count` half away from zero, clamped; `quotient` divides by the count.
+    #[inline(always)]
+    fn half_away(&self, sum: i32, quotient: impl Fn(u32) -> u32) -> i32 {
+        let magnitude = quotient(sum.unsigned_abs() + self.count as u32 / 2) as i32;
+        let rounded = if sum < 0 { -magnitude } else { magnitude };
         rounded.clamp(self.p.output.lo, self.p.output.hi)
+    }
+}
+
+#[inline(always)]
+fn store(sums: &[i32; CHANNELS], out: &mut [u8], end: impl Fn(i32) -> i32) {
+    // The usual length as an array, as above.
+    if let Ok(out) = <&mut [u8; CHANNELS]>::try_from(&mut *out) {
+        out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = end(sum) as u8);
+    } else {
+        out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = end(sum) as u8);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Addition, tables and softmax: every kernel that this CPU runs against the reference.
 
 use dyadic_kernels::isa::{Cpu, IsaKind};
-use dyadic_kernels::params::{Add, AddRule, Output, Quant};
+use dyadic_kernels::params::{Add, AddRule, Output, Quant, Softmax};
 use dyadic_kernels::registry::{Choice, KernelOp};
 use dyadic_kernels::requant::Dyadic;
 use dyadic_kernels::{ElemType, reference};
@@ -171,6 +171,35 @@ fn table_all_values() {
             assert_eq!(output.checked(), expected, "{}", kernel.kernel().name);
             kernel.run(&table, None, input.slice());
             assert_eq!(input.checked(), expected, "{} in place", kernel.kernel().name);
+        }
+    }
+}
+
+/// Rows of every depth round the vectors, factors of every size; `diff_min` as TFLite derives it and at its ends.
+#[test]
+fn softmax_rows() {
+    let mut random = Random(5);
+    let fills =
+        [Fill::Random, Fill::Same(0x80), Fill::Same(0x7f), Fill::Either(0x80, 0x7f), Fill::Either(0, 255)];
+    for depth in (1..=40).chain([255, 256, 257, 1001, 4095]) {
+        for fill in fills {
+            for elem in [ElemType::U8, ElemType::S8] {
+                let left_shift = random.within(0, 30);
+                let multiplier = random.within(1 << 30, i32::MAX);
+                let exact = -((((1i64 << 5) - 1) << 26) >> left_shift) as i32;
+                let diff_min = [exact, exact, -256, -1, 0][random.within(0, 4) as usize].max(-256).max(exact);
+                let output = [ElemType::U8, ElemType::S8][random.within(0, 1) as usize];
+                let p = Softmax { depth, elem, output, multiplier, left_shift, diff_min };
+                let rows = if depth > 300 { 2 } else { 5 };
+                let input = random.bytes(rows * depth, fill);
+                let mut expected = vec![0; input.len()];
+                reference::softmax(&p, &input, &mut expected);
+                let kernel = choice(IsaKind::Portable).softmax(KernelOp::Softmax, &p).unwrap();
+                assert_eq!(kernel.kernel().isa, IsaKind::Portable);
+                let (mut input, mut actual) = (Guarded::copy(&input), Guarded::new(input.len()));
+                kernel.run(&p, input.slice(), actual.slice());
+                assert_eq!(actual.checked(), expected, "{p:?}");
+            }
         }
     }
 }
