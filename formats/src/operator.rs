@@ -331,6 +331,8 @@ numbered! {
         TanhTflite = 11, "tanh_tflite";
         /// Rescale by the float32 quotient of the scales, two roundings: TFLite's stand-alone ReLUs.
         ReluTflite = 12, "relu_tflite";
+        /// From whole numbers to codes in float32, as TFLite quantizes a float tensor.
+        QuantizeFloat = 13, "quantize_float";
     }
 }
 

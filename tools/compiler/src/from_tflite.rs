@@ -134,6 +134,7 @@ impl<'m> Lowering<'m> {
         for &input in &self.model.inputs {
             let quantizers = self.boundary_quantizers(input);
             let result = match quantizers.as_slice() {
+                [] if self.only_cast(input) => self.whole_numbers(input),
                 [] => self.activation(input),
                 [quantize] => {
                     let inner = self.model.operators[*quantize].outputs[0];
@@ -149,6 +150,39 @@ impl<'m> Lowering<'m> {
                 Err(refusal) => self.boundary_problem(input, "input", refusal),
             }
         }
+    }
+
+    /// Whether every reader of a tensor is a CAST.
+    fn only_cast(&self, tensor: usize) -> bool {
+        let mut readers = self.model.operators.iter().filter(|o| o.inputs.contains(&Some(tensor)));
+        self.model.tensors[tensor].quant.is_none() && readers.all(|o| o.code == OpCode::Cast)
+    }
+
+    /// An 8-bit tensor without quantization, taken as whole numbers: scale 1, zero point 0.
+    fn whole_numbers(&mut self, index: usize) -> Lowered<TensorId> {
+        let source = &self.model.tensors[index];
+        if source.quant.is_some() {
+            return self.activation(index);
+        }
+        if let Some(id) = self.tensors[index] {
+            return Ok(id);
+        }
+        let elem = match source.elem {
+            tflite::ElemType::Int8 => ElemType::S8,
+            tflite::ElemType::UInt8 => ElemType::U8,
+            _ => return no_form(),
+        };
+        let tensor = Tensor {
+            name: source.name.clone(),
+            shape: shape(source)?,
+            elem,
+            zero_point: 0,
+            scales: vec![1.0],
+            data: None,
+        };
+        let id = self.graph.add(tensor);
+        self.tensors[index] = Some(id);
+        Ok(id)
     }
 
     /// The operators that read a float graph input, if all of them are QUANTIZE.
@@ -257,9 +291,8 @@ impl<'m> Lowering<'m> {
             C::Concatenation | C::Pack => self.concat(operator),
             C::Pad | C::PadV2 => self.pad(operator),
             C::Tile => self.tile(operator),
-            C::Gather | C::Cast | C::Prelu | C::TransposeConv | C::Sum | C::ArgMin | C::ReduceMax => {
-                no_form()
-            }
+            C::Cast => self.cast(operator),
+            C::Gather | C::Prelu | C::TransposeConv | C::Sum | C::ArgMin | C::ReduceMax => no_form(),
             C::MirrorPad | C::Elu | C::Gelu | C::Other(..) | C::Custom(_) | C::Unknown(_) => no_form(),
         }
     }

@@ -144,6 +144,8 @@ pub struct Pool {
 pub enum Function {
     /// Another scale and zero point.
     Rescale,
+    /// From whole numbers (scale 1, zero point 0) to codes.
+    Quantize,
     /// Clamp on real values, with a rescale.
     Clamp(Activation),
     /// Logistic sigmoid.

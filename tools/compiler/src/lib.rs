@@ -4,12 +4,15 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod compile;
 pub mod emit;
 pub mod from_tflite;
 pub mod import;
 pub mod ir;
 pub mod memory_plan;
+pub mod pack;
 pub mod passes;
 pub mod prove;
 pub mod quantize;
 pub mod records;
+pub use compile::{CompileError, Compiled, Options, compile};

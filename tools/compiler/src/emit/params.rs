@@ -152,6 +152,7 @@ fn function_clamp(function: Function, to: &Tensor) -> (i32, i32) {
     match function {
         Function::Clamp(activation) => clamp(activation, to),
         Function::Rescale
+        | Function::Quantize
         | Function::Logistic
         | Function::Tanh
         | Function::HardSwish
@@ -193,6 +194,7 @@ pub fn table_function(function: Function, contract: Contract) -> (TableFunction,
     };
     match function {
         Function::Rescale => (pick(TableFunction::RescaleOnce, TableFunction::RescaleTwice), 0.0),
+        Function::Quantize => (pick(TableFunction::RescaleOnce, TableFunction::QuantizeFloat), 0.0),
         Function::Clamp(_) => (pick(TableFunction::RescaleOnce, TableFunction::ReluTflite), 0.0),
         Function::Logistic => (pick(TableFunction::Logistic, TableFunction::LogisticTflite), 0.0),
         Function::Tanh => (pick(TableFunction::Tanh, TableFunction::TanhTflite), 0.0),

@@ -50,7 +50,8 @@ impl Lowering<'_> {
             if self.tensors[to].is_some() {
                 return Ok(());
             }
-            return self.function(operator, Function::Rescale);
+            let whole = from.elem == tflite::ElemType::Float32 && self.tensors[from.index].is_some();
+            return self.function(operator, if whole { Function::Quantize } else { Function::Rescale });
         }
         let read = self.model.operators.iter().any(|o| o.inputs.contains(&Some(to)));
         if read || !self.model.outputs.contains(&to) {
@@ -62,6 +63,20 @@ impl Lowering<'_> {
         let inner = self.input(operator, 0)?;
         self.tensors[to] = Some(inner);
         self.notes.push(format!("float output left out: the network gives '{}' instead", from.name));
+        Ok(())
+    }
+
+    /// A CAST of 8-bit whole numbers to float that only QUANTIZE reads: the numbers are codes of scale 1.
+    pub(super) fn cast(&mut self, operator: &Operator) -> Lowered {
+        let (from, to) = (self.source(operator, 0)?, operator.outputs[0]);
+        let readers = self.model.operators.iter().filter(|o| o.inputs.contains(&Some(to)));
+        let only_quantize = readers.map(|o| &o.code).all(|c| *c == OpCode::Quantize);
+        let float = self.model.tensors[to].elem == tflite::ElemType::Float32;
+        if !(float && only_quantize) || self.model.outputs.contains(&to) || from.data.is_some() {
+            return super::no_form();
+        }
+        let inner = self.whole_numbers(from.index)?;
+        self.tensors[to] = Some(inner);
         Ok(())
     }
 

@@ -66,6 +66,10 @@ fn evaluator(
             let factor = from_real(f64::from(from.scale / to.scale))?;
             Box::new(move |x| rescale_twice(x, factor))
         }
+        TableFunction::QuantizeFloat => {
+            let whole = from.zero_point;
+            Box::new(move |x| libm::roundf((x + whole) as f32 / to.scale) as i64)
+        }
         TableFunction::RescaleFloat => Box::new(rescale_float(from, to)),
         TableFunction::Logistic => Box::new(move |x| to_code(1.0 / (1.0 + libm::exp(-real(x))))),
         TableFunction::Tanh => Box::new(move |x| to_code(libm::tanh(real(x)))),
