@@ -6,8 +6,12 @@ use crate::params::Output;
 use crate::requant::Rounding;
 use crate::types::ElemType;
 
+pub(crate) mod add;
+pub(crate) mod bytes;
+pub(crate) mod compiled;
 pub(crate) mod depthwise;
 pub(crate) mod gemm;
+pub(crate) mod table;
 
 /// Proof that the CPU has AVX2.
 #[derive(Clone, Copy, Debug)]
