@@ -1,4 +1,4 @@
-//! Writes small `.tflite` files, for tests and examples.
+//! Writes small `.tflite` files, for tests and examples; LiteRT loads them too.
 //!
 //! ```
 //! use dyadic_compiler::import::tflite::{ElemType, OpCode, Options, Quant, author::Author, read};
