@@ -9,19 +9,17 @@ use crate::isa::{IsaKind, portable};
 use crate::ops::gemm;
 use crate::params::{Add, ArgMax, AveragePool, Conv, MaxPool, Resize};
 
-#[cfg(target_arch = "x86_64")]
-use crate::requant::Rounding;
 use crate::types::ElemType;
 use crate::{ops, reference};
 
 /// Every kernel that was compiled in.
 pub static KERNELS: &[Kernel] = &[
     #[cfg(target_arch = "x86_64")]
-    gemm_row("gemm_x8s8_6x16k2_avx2", IsaKind::Avx2, 6, avx2_s8, GEMM_AVX2),
+    gemm_row("gemm_x8s8_6x16k2_avx2", IsaKind::Avx2, 6, weights_s8, GEMM_AVX2),
     #[cfg(target_arch = "x86_64")]
-    gemm_row("gemm_x8s4_6x16k2_avx2", IsaKind::Avx2, 6, avx2_s4, GEMM_AVX2),
+    gemm_row("gemm_x8s4_6x16k2_avx2", IsaKind::Avx2, 6, weights_s4, GEMM_AVX2),
     #[cfg(target_arch = "x86_64")]
-    gemm_row("gemm_x8u8_6x16k2_avx2", IsaKind::Avx2, 6, avx2_u8, GEMM_AVX2),
+    gemm_row("gemm_x8u8_6x16k2_avx2", IsaKind::Avx2, 6, weights_u8, GEMM_AVX2),
     gemm_row("gemm_x8s8_4x16k2_portable", IsaKind::Portable, 4, weights_s8, GEMM_PORTABLE),
     gemm_row("gemm_x8s4_4x16k2_portable", IsaKind::Portable, 4, weights_s4, GEMM_PORTABLE),
     gemm_row("gemm_x8u8_4x16k2_portable", IsaKind::Portable, 4, weights_u8, GEMM_PORTABLE),
@@ -245,23 +243,6 @@ fn weights_s4(p: &Conv) -> bool {
 
 fn weights_u8(p: &Conv) -> bool {
     gemm::accepts(p, ElemType::U8)
-}
-
-// The AVX2 epilogue has no rounding of ties away from zero.
-
-#[cfg(target_arch = "x86_64")]
-fn avx2_s8(p: &Conv) -> bool {
-    p.rounding != Rounding::OnceAway && weights_s8(p)
-}
-
-#[cfg(target_arch = "x86_64")]
-fn avx2_s4(p: &Conv) -> bool {
-    p.rounding != Rounding::OnceAway && weights_s4(p)
-}
-
-#[cfg(target_arch = "x86_64")]
-fn avx2_u8(p: &Conv) -> bool {
-    p.rounding != Rounding::OnceAway && weights_u8(p)
 }
 
 // The reference takes the logical weights from its parameters and computes everything at once.
