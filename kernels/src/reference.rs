@@ -16,7 +16,7 @@ mod pool;
 mod requantize;
 mod resize;
 pub(crate) mod resize_single;
-mod softmax;
+pub(crate) mod softmax;
 mod table;
 
 pub use add::{add, add_equal_shapes, sum as add_value};

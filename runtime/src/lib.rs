@@ -4,6 +4,7 @@
 //! be wrong with a file is refused when it is opened or lowered; [`Session::run`] cannot fail on a valid session,
 //! allocates nothing and, with one thread, makes no system call.
 #![deny(missing_docs)]
+#![deny(clippy::float_arithmetic, clippy::disallowed_types, clippy::disallowed_methods)]
 #![deny(unsafe_code)]
 
 mod bytes;

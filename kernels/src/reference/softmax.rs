@@ -7,7 +7,7 @@ use crate::requant::{divide_by_power_of_two, doubling_high_mul};
 /// Integer bits of the scaled differences: Q5.26.
 const DIFF_INTEGER_BITS: i32 = 5;
 /// Integer bits of the sum of exponentials: Q12.19.
-const SUM_INTEGER_BITS: i32 = 12;
+pub(crate) const SUM_INTEGER_BITS: i32 = 12;
 
 /// Rows of `depth` values; the output has scale 1/256 and its zero point at the minimum of its type.
 pub fn softmax(p: &Softmax, input: &[u8], output: &mut [u8]) {
@@ -34,12 +34,12 @@ pub fn softmax(p: &Softmax, input: &[u8], output: &mut [u8]) {
 }
 
 /// `diff * beta * s_in` as Q5.26.
-fn scaled_difference(p: &Softmax, diff: i32) -> i32 {
+pub(crate) fn scaled_difference(p: &Softmax, diff: i32) -> i32 {
     doubling_high_mul(i64::from(diff) << p.left_shift, p.multiplier) as i32
 }
 
 /// Saturating rounding doubling high product of two Q0.31 numbers.
-fn high_mul(a: i32, b: i32) -> i32 {
+pub(crate) fn high_mul(a: i32, b: i32) -> i32 {
     if a == i32::MIN && b == i32::MIN {
         return i32::MAX;
     }
@@ -47,12 +47,12 @@ fn high_mul(a: i32, b: i32) -> i32 {
 }
 
 /// Division by `2^exponent`, ties away from zero; 0 from an exponent of 33 on, as it is for every 32-bit number.
-fn rounding_shift(x: i32, exponent: i32) -> i32 {
+pub(crate) fn rounding_shift(x: i32, exponent: i32) -> i32 {
     divide_by_power_of_two(i64::from(x), exponent.min(33)) as i32
 }
 
 /// `exp(x)` of a Q5.26 number `x <= 0`, as Q0.31.
-fn exp_on_negative(x: i32) -> i32 {
+pub(crate) fn exp_on_negative(x: i32) -> i32 {
     const FRACTION_BITS: i32 = 31 - DIFF_INTEGER_BITS;
     const QUARTER: i32 = 1 << (FRACTION_BITS - 2);
     if x == 0 {
@@ -87,7 +87,7 @@ fn exp_on_quarter(a: i32) -> i32 {
 
 /// The reciprocal of a sum with 19 fraction bits, at least 1, as a Q0.31 number `r` and the count `n` of integer bits:
 /// `1 / sum = r * 2^-n`. Three Newton steps on `1 / (1 + y)`, `0 <= y < 1`; what a sum has beyond 32 bits is cut off.
-fn reciprocal(sum: i64) -> (i32, i32) {
+pub(crate) fn reciprocal(sum: i64) -> (i32, i32) {
     let sum = sum.max(1);
     let headroom = sum.leading_zeros() as i32 - 32;
     let normal = if headroom >= 0 { sum << headroom } else { sum >> -headroom };
