@@ -21,11 +21,7 @@ pub struct Dyadic {
 impl Dyadic {
     /// `None` when multiplier or shift is out of its range.
     pub const fn new(multiplier: i32, shift: i32) -> Option<Dyadic> {
-        if multiplier == 0 || multiplier >= 1 << 30 {
-            Dyadic::unnormalised(multiplier, shift)
-        } else {
-            None
-        }
+        if multiplier == 0 || multiplier >= 1 << 30 { Dyadic::unnormalised(multiplier, shift) } else { None }
     }
 
     /// As [`Dyadic::new`] with any multiplier from 0 to 2^31 - 1, for rule 11. Every rescale here takes such a factor.

@@ -42,7 +42,11 @@ const ROUNDINGS: [Rounding; 3] = [Rounding::Once, Rounding::OnceAway, Rounding::
 
 fn check(acc: i32, d: Dyadic) {
     for rounding in ROUNDINGS {
-        assert_eq!(i128::from(rescale(acc, d, rounding)), expected(acc, d, rounding), "{acc} {d:?} {rounding:?}");
+        assert_eq!(
+            i128::from(rescale(acc, d, rounding)),
+            expected(acc, d, rounding),
+            "{acc} {d:?} {rounding:?}"
+        );
     }
 }
 
@@ -62,7 +66,7 @@ fn factors() -> impl Strategy<Value = Dyadic> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(20_000) })]
 
     #[test]
     fn rescales_are_their_definitions(acc in accumulators(), d in factors()) {
@@ -79,11 +83,11 @@ proptest! {
 
     /// Rounding a floor once more is rounding once: the form of the vector kernels.
     #[test]
-    fn floors_compose(acc in accumulators(), d in factors(), t in 31..=32) {
-        prop_assume!(d.shift > t);
+    fn floors_compose(acc in accumulators(), d in factors(), t in 31..=32i32) {
+        let d = Dyadic { shift: d.shift.max(33), ..d };
         let high = (i64::from(acc) * i64::from(d.multiplier)) >> t;
         let k = d.shift - t;
-        prop_assert_eq!((high + (1 << (k - 1))) >> k, rescale_once(acc, d));
+        prop_assert_eq!((high + (1i64 << (k - 1))) >> k, rescale_once(acc, d));
     }
 
     /// A multiplier whose low bits are zero may be shifted with its shift.
@@ -174,7 +178,9 @@ fn every_tie() {
                     let d = Dyadic::unnormalised(multiplier, shift).unwrap();
                     ties += 1;
                     for acc in [acc, -acc] {
-                        [acc.saturating_sub(1), acc, acc.saturating_add(1)].into_iter().for_each(|a| check(a, d));
+                        [acc.saturating_sub(1), acc, acc.saturating_add(1)]
+                            .into_iter()
+                            .for_each(|a| check(a, d));
                         let apart = rescale_once(acc, d) - rescale_once_away(acc, d);
                         assert_eq!(apart, i64::from(acc < 0), "{acc} {d:?}");
                     }

@@ -75,8 +75,7 @@ pub(crate) fn blend(corners: [i32; 4], y: &SingleTaps, x: &SingleTaps) -> i32 {
 /// Nearest neighbour by float32 coordinates.
 pub fn nearest_single(p: &Resize, input: &[u8], output: &mut [u8]) {
     let [in_h, in_w] = p.input;
-    let (align, half) =
-        (p.coordinates == Coordinates::AlignCorners, p.coordinates == Coordinates::HalfPixel);
+    let (align, half) = (p.coordinates == Coordinates::AlignCorners, p.coordinates == Coordinates::HalfPixel);
     let mut index = 0;
     for n in 0..p.batch {
         for oy in 0..p.output[0] {
@@ -104,7 +103,11 @@ pub fn nearest_single_index(o: usize, input: usize, output: usize, align: bool, 
 
 /// Input elements per output element.
 fn step(input: usize, output: usize, align: bool) -> Single {
-    if align && output > 1 { whole(input.max(1) - 1).over(whole(output - 1)) } else { whole(input).over(whole(output)) }
+    if align && output > 1 {
+        whole(input.max(1) - 1).over(whole(output - 1))
+    } else {
+        whole(input).over(whole(output))
+    }
 }
 
 fn whole(value: usize) -> Single {

@@ -26,7 +26,8 @@ fn every_file_is_tested() {
         .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".json").map(str::to_string))
         .collect();
     found.sort();
-    let mut tested = [scalar::FILES, layers::FILES, factors::FILES, pictures::FILES, movement::FILES].concat();
+    let mut tested =
+        [scalar::FILES, layers::FILES, factors::FILES, pictures::FILES, movement::FILES].concat();
     tested.sort_unstable();
     assert_eq!(found, tested);
 }

@@ -99,8 +99,7 @@ fn additions() {
         check_add(&case, rule, false);
     }
     for case in cases("add_separate") {
-        let rule =
-            AddRule::Separate { first: case.factor("m1", "s1"), second: case.factor("m2", "s2") };
+        let rule = AddRule::Separate { first: case.factor("m1", "s1"), second: case.factor("m2", "s2") };
         check_add(&case, rule, false);
     }
     for case in cases("add_tflite") {

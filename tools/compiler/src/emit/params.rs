@@ -66,8 +66,7 @@ impl Emitter<'_> {
             Op::Tile => (Rule::Move, Params::Tile(NONE)),
             // TFLite resizes u8 bilinearly, and finds nearest neighbours, by float32 steps.
             Op::ResizeBilinear(coordinates) => {
-                let tflite =
-                    if from.elem == ElemType::U8 { Rule::BilinearSingle } else { Rule::Bilinear10 };
+                let tflite = if from.elem == ElemType::U8 { Rule::BilinearSingle } else { Rule::Bilinear10 };
                 let params = ResizeParams { coordinates: coordinates_number(*coordinates) };
                 (self.by_contract(Rule::Bilinear10, tflite), Params::ResizeBilinear(params))
             }
