@@ -1,6 +1,6 @@
 """Render the pictures, train the sample network, quantize it, measure it and write what the repository ships.
 
-    python tools/train/train.py --out tools/cli/sample            everything, about 15 minutes on two cores
+    python tools/train/train.py --out tools/cli/sample            everything; README.md says how long
     python tools/train/train.py --out /tmp/sample --quick         a smoke run of about a minute
     python tools/train/train.py --out tools/cli/sample --check    only: are the rendered pictures the recorded ones?
 """
