@@ -1,0 +1,19 @@
+//! Makes a `.dyad` file of a quantized network: import, passes, proofs, memory plan, emit.
+//!
+//! Floats live in this crate (scales, tables) and nowhere further down; see [`quantize`].
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod compile;
+pub mod emit;
+pub mod from_tflite;
+pub mod import;
+pub mod ir;
+pub mod memory_plan;
+pub mod pack;
+pub mod passes;
+pub mod prove;
+pub mod quantize;
+pub mod records;
+pub mod verify;
+pub use compile::{CompileError, Compiled, Options, compile};

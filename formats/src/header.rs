@@ -1,0 +1,38 @@
+//! The first 128 bytes of a file.
+
+use bytemuck::{Pod, Zeroable};
+
+/// `"DYADIC"`, then a byte sequence that text-mode transfers damage.
+pub const MAGIC: [u8; 8] = *b"DYADIC\r\n";
+/// Version of the structure. A reader refuses every other one by name.
+pub const VERSION: u32 = 1;
+
+/// The file header.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct Header {
+    /// [`MAGIC`].
+    pub magic: [u8; 8],
+    /// [`VERSION`].
+    pub version: u32,
+    /// Size of this header: 128.
+    pub header_bytes: u32,
+    /// Size of the file.
+    pub file_bytes: u64,
+    /// Bytes of arena that a run needs, scratch not counted: the end of the last tensor, rounded up to 64.
+    pub arena_bytes: u64,
+    /// Entries of the section table, which follows the header.
+    pub section_count: u32,
+    /// CRC-32 of the section table.
+    pub table_crc: u32,
+    /// BLAKE3 of the file, with `table_crc`, this field and `header_crc` taken as zero.
+    pub digest: [u8; 32],
+    /// Zero.
+    pub reserved: [u32; 13],
+    /// CRC-32 of the 124 bytes before this field.
+    pub header_crc: u32,
+}
+
+/// Size of [`Header`] in bytes.
+pub const HEADER_BYTES: usize = core::mem::size_of::<Header>();
+const _: () = assert!(HEADER_BYTES == 128);

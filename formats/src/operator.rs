@@ -1,0 +1,473 @@
+//! Operator records: a fixed head and 96 bytes of parameters that `kind` gives a type.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::records::TextRef;
+use crate::tensor::MAX_RANK;
+
+/// One executed step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct OperatorRecord {
+    /// Source nodes that this step stands for, comma-separated.
+    pub name: TextRef,
+    /// [`OpKind`].
+    pub kind: u16,
+    /// [`Rule`].
+    pub rule: u16,
+    /// First entry in `Operands`: the inputs, then the outputs, then for a concatenation one table number per
+    /// input ([`NO_TABLE`] for none).
+    pub operands_first: u32,
+    /// Number of input tensors.
+    pub inputs: u16,
+    /// Number of output tensors.
+    pub outputs: u16,
+    /// First entry in `Intervals`.
+    pub intervals_first: u32,
+    /// Number of intervals: one per output channel, or 0.
+    pub intervals_count: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Parameters: see [`Params`]. Unused entries are zero.
+    pub params: [i32; 24],
+}
+
+const _: () = assert!(core::mem::size_of::<OperatorRecord>() == 128);
+
+/// Table number of a concatenation branch that is copied as it is.
+pub const NO_TABLE: u32 = u32::MAX;
+
+/// Declares an enum with never-reused numbers.
+macro_rules! numbered {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal, $text:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u16)]
+        pub enum $name { $($(#[$vdoc])* $variant = $number,)* }
+
+        impl $name {
+            /// Every value.
+            pub const ALL: &'static [$name] = &[$($name::$variant),*];
+
+            /// The value of that number.
+            pub const fn from_number(number: u16) -> Option<$name> {
+                match number { $($number => Some($name::$variant),)* _ => None }
+            }
+
+            /// Name as `inspect` prints it.
+            pub const fn name(self) -> &'static str {
+                match self { $($name::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+numbered! {
+    /// What an operator computes. Numbers are never reused.
+    OpKind {
+        /// Inputs: activation, weights (OHWI). Parameters: [`ConvParams`].
+        Conv2d = 1, "conv2d";
+        /// As `Conv2d` with `groups` equal to the input channels.
+        DepthwiseConv2d = 2, "depthwise_conv2d";
+        /// Inputs: activation, weights `[out, in]`. Parameters: [`ConvParams`].
+        FullyConnected = 3, "fully_connected";
+        /// Inputs: two, broadcast. Parameters: [`AddParams`].
+        Add = 4, "add";
+        /// As `Add`, the second input negated.
+        Sub = 5, "sub";
+        /// Inputs: two, broadcast. Parameters: [`MulParams`].
+        Mul = 6, "mul";
+        /// Parameters: [`PoolParams`].
+        AveragePool2d = 7, "average_pool2d";
+        /// Parameters: [`PoolParams`].
+        MaxPool2d = 8, "max_pool2d";
+        /// Parameters: [`MeanParams`].
+        Mean = 9, "mean";
+        /// Parameters: [`PadParams`].
+        Pad = 10, "pad";
+        /// Parameters: [`ConcatParams`].
+        Concat = 11, "concat";
+        /// Same elements, other shape. No parameters.
+        Reshape = 12, "reshape";
+        /// Transpose, slice, split, unpack. Parameters: [`StridedCopyParams`].
+        StridedCopy = 13, "strided_copy";
+        /// Each output extent is a multiple of the input's. No parameters.
+        Tile = 14, "tile";
+        /// Parameters: [`TableParams`].
+        Table = 15, "table";
+        /// Parameters: [`MulParams`].
+        Requantize = 16, "requantize";
+        /// Parameters: [`SoftmaxParams`].
+        Softmax = 17, "softmax";
+        /// Parameters: [`ResizeParams`].
+        ResizeBilinear = 18, "resize_bilinear";
+        /// Parameters: [`ResizeParams`].
+        ResizeNearest = 19, "resize_nearest";
+        /// Output s32. Parameters: [`ArgMaxParams`].
+        ArgMax = 20, "argmax";
+    }
+}
+
+numbered! {
+    /// Rounding and order of evaluation. Each rule is defined in the kernels' `ARITHMETIC.md`; numbers are never
+    /// reused.
+    Rule {
+        /// One rounding, ties toward +infinity.
+        RequantOnce = 1, "requant_once";
+        /// TFLite's two roundings.
+        RequantTwice = 2, "requant_twice";
+        /// Joint addition: two multipliers, one shift.
+        AddJoint = 3, "add_joint";
+        /// Separate addition: each input rescaled, then added.
+        AddSeparate = 4, "add_separate";
+        /// TFLite addition: shift by 20, three rescales.
+        AddTflite = 5, "add_tflite";
+        /// Product, one rounding.
+        MulOnce = 6, "mul_once";
+        /// Product, two roundings.
+        MulTwice = 7, "mul_twice";
+        /// Average: sum, one rescale per tap count.
+        AverageOnce = 8, "average_once";
+        /// Average of raw codes, half away from zero.
+        AverageHalfAway = 9, "average_half_away";
+        /// Mean: sum, one rescale.
+        MeanOnce = 10, "mean_once";
+        /// Mean: sum, two roundings, the count folded into the multiplier.
+        MeanTwice = 11, "mean_twice";
+        /// Fixed-point softmax.
+        Softmax = 12, "softmax_q5.26";
+        /// 256-entry table.
+        Table = 13, "table_256";
+        /// Bilinear with 10-bit weights.
+        Bilinear10 = 14, "bilinear_10bit";
+        /// Bilinear on exact rational coordinates, half up.
+        BilinearRational = 15, "bilinear_rational";
+        /// Nearest neighbour.
+        Nearest = 16, "nearest";
+        /// No value changes.
+        Move = 17, "move";
+        /// Maximum.
+        Max = 18, "max";
+        /// First index of the maximum.
+        ArgMax = 19, "argmax_first";
+        /// One rounding, ties away from zero.
+        RequantOnceAway = 20, "requant_once_away";
+    }
+}
+
+/// Convolution and fully connected layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct ConvParams {
+    /// Vertical and horizontal stride, at least 1.
+    pub stride: [u32; 2],
+    /// Vertical and horizontal dilation, at least 1.
+    pub dilation: [u32; 2],
+    /// Padding above and to the left.
+    pub pad: [u32; 2],
+    /// Groups.
+    pub groups: u32,
+    /// First of `3 * out_channels` entries in `Constants`: bias, multipliers, shifts.
+    pub constants_first: u32,
+    /// Lower clamp.
+    pub lo: i32,
+    /// Upper clamp.
+    pub hi: i32,
+    /// [`ScaleProduct`]: how the multipliers follow from the scales.
+    pub product: u32,
+}
+
+/// How `input scale * weight scale / output scale` was evaluated when the multipliers were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum ScaleProduct {
+    /// All in float64.
+    Double = 1,
+    /// The product rounded to float32 first, as TFLite does for u8 convolutions.
+    Single = 2,
+}
+
+impl ScaleProduct {
+    /// The value of that number.
+    pub const fn from_number(number: u32) -> Option<ScaleProduct> {
+        match number {
+            1 => Some(ScaleProduct::Double),
+            2 => Some(ScaleProduct::Single),
+            _ => None,
+        }
+    }
+}
+
+/// Addition and subtraction. `AddJoint` uses `multipliers[0..2]` and `shifts[0]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct AddParams {
+    /// Of the first input, the second, and the sum.
+    pub multipliers: [i32; 3],
+    /// Of the first input, the second, and the sum.
+    pub shifts: [i32; 3],
+    /// Lower clamp.
+    pub lo: i32,
+    /// Upper clamp.
+    pub hi: i32,
+}
+
+/// Product and requantization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct MulParams {
+    /// Multiplier.
+    pub multiplier: i32,
+    /// Shift.
+    pub shift: i32,
+    /// Lower clamp.
+    pub lo: i32,
+    /// Upper clamp.
+    pub hi: i32,
+}
+
+/// Pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct PoolParams {
+    /// Window height and width.
+    pub kernel: [u32; 2],
+    /// Vertical and horizontal stride, at least 1.
+    pub stride: [u32; 2],
+    /// Padding above and to the left.
+    pub pad: [u32; 2],
+    /// `AverageOnce`: first of `2 * taps` entries in `Constants`: multipliers, then shifts, by tap count - 1.
+    pub constants_first: u32,
+    /// Lower clamp.
+    pub lo: i32,
+    /// Upper clamp.
+    pub hi: i32,
+}
+
+/// Mean over axes; the output has the kept axes, or extent 1 at the reduced ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct MeanParams {
+    /// Bit `i` set: axis `i` is reduced.
+    pub axes: u32,
+    /// Multiplier with the count folded in.
+    pub multiplier: i32,
+    /// Shift.
+    pub shift: i32,
+    /// Lower clamp.
+    pub lo: i32,
+    /// Upper clamp.
+    pub hi: i32,
+}
+
+/// Padding by a constant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct PadParams {
+    /// Elements before each axis; what comes behind follows from the output shape.
+    pub before: [u32; MAX_RANK],
+    /// Fill value.
+    pub value: i32,
+}
+
+/// Concatenation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct ConcatParams {
+    /// Axis.
+    pub axis: u32,
+}
+
+/// `out[o] = in[start + sum o[i] * strides[i]]`, in elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct StridedCopyParams {
+    /// Element that output element 0 comes from.
+    pub start: u32,
+    /// Stride per output axis.
+    pub strides: [i32; MAX_RANK],
+}
+
+/// Table look-up. What the table computes is recorded so that it can be made again from the scales.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct TableParams {
+    /// Table number.
+    pub table: u32,
+    /// [`TableFunction`].
+    pub function: u32,
+    /// Lower clamp of the output.
+    pub lo: i32,
+    /// Upper clamp of the output.
+    pub hi: i32,
+    /// A real argument of the function (the slope of a leaky ReLU) as mantissa and exponent, or zeros.
+    pub argument: [i32; 2],
+}
+
+numbered! {
+    /// The function of a table.
+    TableFunction {
+        /// Another scale and zero point, one rounding.
+        RescaleOnce = 1, "rescale_once";
+        /// Another scale and zero point, two roundings.
+        RescaleTwice = 2, "rescale_twice";
+        /// Logistic sigmoid.
+        Logistic = 3, "logistic";
+        /// Hyperbolic tangent.
+        Tanh = 4, "tanh";
+        /// `x * relu6(x + 3) / 6`, the real function rounded once.
+        HardSwish = 5, "hard_swish";
+        /// Hard swish by TFLite's integer rule.
+        HardSwishTflite = 6, "hard_swish_tflite";
+        /// Leaky ReLU, the negative side scaled by the argument; one rounding.
+        LeakyRelu = 7, "leaky_relu";
+        /// Leaky ReLU by TFLite's integer rule.
+        LeakyReluTflite = 8, "leaky_relu_tflite";
+        /// Rescale evaluated in float32 as TFLite's reference concatenation does.
+        RescaleFloat = 9, "rescale_float";
+        /// Logistic sigmoid in float32 steps as TFLite's reference.
+        LogisticTflite = 10, "logistic_tflite";
+        /// Hyperbolic tangent in float32 steps as TFLite's reference.
+        TanhTflite = 11, "tanh_tflite";
+        /// Rescale by the float32 quotient of the scales, two roundings: TFLite's stand-alone ReLUs.
+        ReluTflite = 12, "relu_tflite";
+        /// From whole numbers to codes in float32, as TFLite quantizes a float tensor.
+        QuantizeFloat = 13, "quantize_float";
+    }
+}
+
+/// Softmax over the last axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct SoftmaxParams {
+    /// Multiplier of the differences.
+    pub multiplier: i32,
+    /// 0 to 30.
+    pub left_shift: i32,
+    /// Differences below this count as zero; -255 to 0, or the smallest i32.
+    pub diff_min: i32,
+    /// Beta as mantissa and exponent.
+    pub beta: [i32; 2],
+}
+
+/// Resize of an NHWC tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct ResizeParams {
+    /// 1 asymmetric, 2 align corners, 3 half pixel.
+    pub coordinates: u32,
+}
+
+/// Index of the largest value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct ArgMaxParams {
+    /// Axis.
+    pub axis: u32,
+}
+
+/// Operators without parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct NoParams {}
+
+/// The typed parameters of an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Params {
+    /// See [`OpKind::Conv2d`].
+    Conv2d(ConvParams),
+    /// See [`OpKind::DepthwiseConv2d`].
+    DepthwiseConv2d(ConvParams),
+    /// See [`OpKind::FullyConnected`].
+    FullyConnected(ConvParams),
+    /// See [`OpKind::Add`].
+    Add(AddParams),
+    /// See [`OpKind::Sub`].
+    Sub(AddParams),
+    /// See [`OpKind::Mul`].
+    Mul(MulParams),
+    /// See [`OpKind::AveragePool2d`].
+    AveragePool2d(PoolParams),
+    /// See [`OpKind::MaxPool2d`].
+    MaxPool2d(PoolParams),
+    /// See [`OpKind::Mean`].
+    Mean(MeanParams),
+    /// See [`OpKind::Pad`].
+    Pad(PadParams),
+    /// See [`OpKind::Concat`].
+    Concat(ConcatParams),
+    /// See [`OpKind::Reshape`].
+    Reshape(NoParams),
+    /// See [`OpKind::StridedCopy`].
+    StridedCopy(StridedCopyParams),
+    /// See [`OpKind::Tile`].
+    Tile(NoParams),
+    /// See [`OpKind::Table`].
+    Table(TableParams),
+    /// See [`OpKind::Requantize`].
+    Requantize(MulParams),
+    /// See [`OpKind::Softmax`].
+    Softmax(SoftmaxParams),
+    /// See [`OpKind::ResizeBilinear`].
+    ResizeBilinear(ResizeParams),
+    /// See [`OpKind::ResizeNearest`].
+    ResizeNearest(ResizeParams),
+    /// See [`OpKind::ArgMax`].
+    ArgMax(ArgMaxParams),
+}
+
+/// Every parameter structure is a whole number of 32-bit words and fits the record.
+fn decode<T: Pod>(words: &[i32; 24]) -> T {
+    bytemuck::pod_read_unaligned(&bytemuck::bytes_of(words)[..size_of::<T>()])
+}
+
+fn encode<T: Pod>(params: &T) -> [i32; 24] {
+    let mut words = [0; 24];
+    bytemuck::bytes_of_mut(&mut words)[..size_of::<T>()].copy_from_slice(bytemuck::bytes_of(params));
+    words
+}
+
+/// Writes the two directions between [`Params`] and a record.
+macro_rules! params {
+    ($($kind:ident),*) => {
+        impl Params {
+            /// The kind that these parameters belong to.
+            pub const fn kind(&self) -> OpKind {
+                match self { $(Params::$kind(_) => OpKind::$kind,)* }
+            }
+
+            /// The 24 words of the record.
+            pub fn words(&self) -> [i32; 24] {
+                match self { $(Params::$kind(p) => encode(p),)* }
+            }
+
+            /// The typed parameters of an operator of `kind`.
+            pub fn from_words(kind: OpKind, words: &[i32; 24]) -> Params {
+                match kind { $(OpKind::$kind => Params::$kind(decode(words)),)* }
+            }
+        }
+    };
+}
+
+params!(
+    Conv2d,
+    DepthwiseConv2d,
+    FullyConnected,
+    Add,
+    Sub,
+    Mul,
+    AveragePool2d,
+    MaxPool2d,
+    Mean,
+    Pad,
+    Concat,
+    Reshape,
+    StridedCopy,
+    Tile,
+    Table,
+    Requantize,
+    Softmax,
+    ResizeBilinear,
+    ResizeNearest,
+    ArgMax
+);

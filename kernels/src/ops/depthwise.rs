@@ -1,0 +1,132 @@
+//! Depthwise convolution on weights in layout `Depthwise32x2`: the walk over the picture, and the portable kernel.
+
+use core::ops::Range;
+
+use crate::geometry::Segment;
+use crate::pack::depthwise::{BLOCK, PAIR_BYTES, block_len, blocks, first_channel, position};
+use crate::params::Conv;
+use crate::requant::rescale;
+use crate::types::ElemType;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
+
+/// Whether the kernels here compute `p`: 8-bit activations, any depth multiplier.
+pub(crate) fn accepts(p: &Conv) -> bool {
+    let byte = |elem| matches!(elem, ElemType::U8 | ElemType::S8);
+    p.groups == p.in_channels && byte(p.input.elem) && byte(p.output.elem)
+}
+
+/// Output pixels that share one decoding of the weights.
+const PIXELS: usize = 8;
+
+/// Plain Rust; see [`crate::registry::ConvFn`].
+pub(crate) fn depthwise_portable(
+    p: &Conv,
+    packed: &[u8],
+    input: &[u8],
+    rows: Range<usize>,
+    output: &mut [u8],
+    _scratch: &mut [u8],
+) {
+    let length = block_len(p.window.taps());
+    for block in 0..blocks(p.out_channels) {
+        let first = first_channel(p.out_channels, block);
+        let multiplier = p.out_channels / p.in_channels;
+        let block = Block {
+            p,
+            weights: &packed[block * length..][..length],
+            first,
+            width: BLOCK.min(p.out_channels),
+            sources: core::array::from_fn(|slot| (first + slot) % p.out_channels / multiplier),
+            adjacent: multiplier == 1 && p.out_channels >= BLOCK,
+        };
+        let mut pixel = 0;
+        for segment in p.window.segments(rows.clone()) {
+            for start in segment.ox.clone().step_by(PIXELS) {
+                let columns = start..segment.ox.end.min(start + PIXELS);
+                let acc = block.accumulate(input, &segment, columns.clone());
+                for acc in &acc[..columns.len()] {
+                    block.store(acc, &mut output[pixel * p.out_channels..][..p.out_channels]);
+                    pixel += 1;
+                }
+            }
+        }
+    }
+}
+
+/// One block of channels.
+struct Block<'a> {
+    p: &'a Conv<'a>,
+    weights: &'a [u8],
+    /// First output channel.
+    first: usize,
+    /// Slots that hold different channels.
+    width: usize,
+    /// Input channel of each slot.
+    sources: [usize; BLOCK],
+    /// Whether the slots are neighbouring input channels.
+    adjacent: bool,
+}
+
+impl Block<'_> {
+    /// Sums of products of the slots at some columns of `at`.
+    fn accumulate(&self, input: &[u8], at: &Segment, columns: Range<usize>) -> [[i32; BLOCK]; PIXELS] {
+        let (y, x) = (&self.p.window.y, &self.p.window.x);
+        let mut sums = [[0i32; BLOCK]; PIXELS];
+        for ky in 0..y.kernel {
+            let Some(iy) = y.position(at.oy, ky) else { continue };
+            for kx in 0..x.kernel {
+                let weights = self.weights(ky * x.kernel + kx);
+                for (sums, ox) in sums.iter_mut().zip(columns.clone()) {
+                    let Some(ix) = x.position(ox, kx) else { continue };
+                    let pixel = ((at.picture * y.input + iy) * x.input + ix) * self.p.in_channels;
+                    let values = self.load(&input[pixel..pixel + self.p.in_channels]);
+                    for ((sum, value), weight) in sums.iter_mut().zip(values).zip(weights) {
+                        *sum = sum.wrapping_add(i32::from(value) * i32::from(weight));
+                    }
+                }
+            }
+        }
+        sums
+    }
+
+    /// The weights of one tap, by slot.
+    fn weights(&self, tap: usize) -> [i16; BLOCK] {
+        let pair = &self.weights[tap / 2 * PAIR_BYTES..][..PAIR_BYTES];
+        core::array::from_fn(|slot| {
+            let at = 4 * position(slot) + 2 * (tap % 2);
+            i16::from_le_bytes([pair[at], pair[at + 1]])
+        })
+    }
+
+    /// The values of the slots in one input pixel, less the zero point.
+    #[inline]
+    fn load(&self, pixel: &[u8]) -> [i16; BLOCK] {
+        let mut bytes = [0; BLOCK];
+        if self.adjacent {
+            bytes.copy_from_slice(&pixel[self.first..self.first + BLOCK]);
+        } else {
+            for (byte, &source) in bytes.iter_mut().zip(&self.sources[..self.width]) {
+                *byte = pixel[source];
+            }
+        }
+        let zero_point = self.p.input.zero_point as i16;
+        match self.p.input.elem {
+            ElemType::S8 => bytes.map(|byte| i16::from(byte as i8) - zero_point),
+            ElemType::U8 | ElemType::U4 | ElemType::S4 | ElemType::S16 | ElemType::S32 => {
+                bytes.map(|byte| i16::from(byte) - zero_point)
+            }
+        }
+    }
+
+    /// Requantizes the sums of one output pixel.
+    #[inline]
+    fn store(&self, sums: &[i32; BLOCK], pixel: &mut [u8]) {
+        for (slot, sum) in sums[..self.width].iter().enumerate() {
+            let c = self.first + slot;
+            let acc = sum.wrapping_add(self.p.bias[c]);
+            pixel[c] = self.p.output.saturate(rescale(acc, self.p.dyadic(c), self.p.rounding)) as u8;
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Fully connected layer: rules 1 and 2.
+
+use super::conv2d::accumulator;
+use crate::params::Conv;
+use crate::requant::rescale;
+
+/// `out[n,c] = clamp(zp + rescale(bias[c] + sum_i (x[n,i] - zx) * (w[c,i] - zw)))`.
+pub fn fully_connected(p: &Conv, input: &[u8], output: &mut [u8]) {
+    let depth = p.in_channels;
+    for n in 0..p.batch {
+        for c in 0..p.out_channels {
+            let mut acc = i64::from(p.bias[c]);
+            for i in 0..depth {
+                let a = p.input.elem.load(input, n * depth + i) - p.input.zero_point;
+                let w = p.weight.elem.load(p.weights, c * depth + i) - p.weight.zero_point;
+                acc += i64::from(a) * i64::from(w);
+            }
+            let value = p.output.saturate(rescale(accumulator(acc), p.dyadic(c), p.rounding));
+            p.output.elem.store(output, n * p.out_channels + c, value);
+        }
+    }
+}

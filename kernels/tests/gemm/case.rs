@@ -1,0 +1,255 @@
+//! One convolution with its buffers, and the comparison of a kernel with the reference.
+
+use dyadic_kernels::ElemType;
+use dyadic_kernels::geometry::{Axis, Window};
+use dyadic_kernels::isa::{Cpu, IsaKind};
+use dyadic_kernels::pack;
+use dyadic_kernels::params::{Conv, Output, Quant};
+use dyadic_kernels::reference;
+use dyadic_kernels::registry::{Choice, KernelOp};
+use dyadic_kernels::requant::Rounding;
+
+/// A small deterministic generator (SplitMix64).
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A value of `lo..=hi`.
+    pub fn within(&mut self, lo: i64, hi: i64) -> i64 {
+        lo + (self.next() % (hi - lo + 1) as u64) as i64
+    }
+}
+
+/// What the bytes of inputs and weights are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fill {
+    Random,
+    Lowest,
+    Highest,
+    /// Lowest and highest, at random.
+    Ends,
+}
+
+/// How shifts and multipliers are drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scales {
+    /// So that outputs spread over the 8-bit range.
+    Ordinary,
+    /// Shifts 16 to 62, multipliers of all sizes and zero.
+    Wild,
+    /// One shift for all channels.
+    Shift(i32),
+    /// Powers of two near 1, so that many values fall halfway between two outputs.
+    Ties,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    pub batch: usize,
+    pub y: Axis,
+    pub x: Axis,
+    pub in_channels: usize,
+    pub out_channels: usize,
+    pub groups: usize,
+    pub input: Quant,
+    pub weight: Quant,
+    pub rounding: Rounding,
+    pub output: Output,
+    pub fill: Fill,
+    pub scales: Scales,
+    pub seed: u64,
+}
+
+pub const POINT: Axis = Axis { input: 1, output: 1, kernel: 1, stride: 1, dilation: 1, pad: 0 };
+
+/// An axis whose output covers everything that `pad` on both sides allows, at least one position.
+pub fn axis(input: usize, kernel: usize, stride: usize, dilation: usize, pad: usize) -> Axis {
+    let output = (input + 2 * pad).saturating_sub((kernel - 1) * dilation + 1) / stride + 1;
+    Axis { input, output, kernel, stride, dilation, pad }
+}
+
+pub fn s8(zero_point: i32) -> Quant {
+    Quant { elem: ElemType::S8, zero_point }
+}
+
+pub fn u8(zero_point: i32) -> Quant {
+    Quant { elem: ElemType::U8, zero_point }
+}
+
+pub const S4: Quant = Quant { elem: ElemType::S4, zero_point: 0 };
+
+/// Output over the whole range of `elem`.
+pub fn output(elem: ElemType, zero_point: i32) -> Output {
+    Output { elem, zero_point, lo: elem.min(), hi: elem.max() }
+}
+
+impl Case {
+    /// A fully connected layer of `rows x depth x columns`.
+    pub fn matrix(rows: usize, depth: usize, columns: usize) -> Case {
+        Case {
+            batch: rows,
+            y: POINT,
+            x: POINT,
+            in_channels: depth,
+            out_channels: columns,
+            groups: 1,
+            input: s8(-3),
+            weight: s8(0),
+            rounding: Rounding::Once,
+            output: output(ElemType::S8, 5),
+            fill: Fill::Random,
+            scales: Scales::Ordinary,
+            seed: (rows * 1_000_003 + depth * 1009 + columns) as u64,
+        }
+    }
+
+    /// Compares every kernel of this CPU that takes the case with the reference, for every cut of the rows in
+    /// `cuts`; returns the names of the kernels.
+    pub fn check(&self, cuts: &[usize]) -> Vec<&'static str> {
+        let buffers = Buffers::new(self);
+        let p = buffers.conv(self);
+        let mut expected = vec![0; p.rows() * p.out_channels];
+        reference::conv2d(&p, &buffers.input, &mut expected);
+        let mut names = Vec::new();
+        for isa in IsaKind::ALL {
+            let choice = Choice { isa, cpu: Cpu::detect() };
+            let Some(bound) = choice.conv(KernelOp::Gemm, &p) else { continue };
+            let kernel = bound.kernel();
+            if kernel.isa == IsaKind::Reference || kernel.isa != isa {
+                continue;
+            }
+            let mut packed = vec![0xa5; pack::packed_len(kernel.layout, &p)];
+            assert!(pack::pack(kernel.layout, &p, &mut packed), "{self:?}");
+            // The kernel must not look at the logical weights.
+            let fast = Conv { weights: &[], ..p };
+            for &cut in cuts.iter().chain(&[usize::MAX]) {
+                let actual = self.run(
+                    &fast,
+                    &packed,
+                    &buffers.input,
+                    cut,
+                    |p, rows, out, scratch, input| {
+                        bound.run(p, &packed, input, rows, out, scratch);
+                    },
+                    (kernel.scratch)(&fast),
+                );
+                assert!(actual == expected, "{} in bands of {cut}: {self:?}", kernel.name);
+            }
+            names.push(kernel.name);
+        }
+        names
+    }
+
+    /// Runs in bands of `cut` rows, each into a buffer with canaries, input, output and scratch at odd addresses.
+    fn run(
+        &self,
+        p: &Conv,
+        _packed: &[u8],
+        input: &[u8],
+        cut: usize,
+        f: impl Fn(&Conv, std::ops::Range<usize>, &mut [u8], &mut [u8], &[u8]),
+        scratch_len: usize,
+    ) -> Vec<u8> {
+        const CANARY: u8 = 0xc5;
+        const MARGIN: usize = 65;
+        let shifted: Vec<u8> = std::iter::once(0).chain(input.iter().copied()).collect();
+        let mut whole = Vec::new();
+        let mut start = 0;
+        while start < p.rows() {
+            let rows = start..p.rows().min(start.saturating_add(cut));
+            let len = rows.len() * p.out_channels;
+            let mut out = vec![CANARY; len + 2 * MARGIN];
+            let mut scratch = vec![CANARY; scratch_len + 2 * MARGIN];
+            start = rows.end;
+            f(
+                p,
+                rows,
+                &mut out[MARGIN..MARGIN + len],
+                &mut scratch[MARGIN..MARGIN + scratch_len],
+                &shifted[1..],
+            );
+            for (buffer, len) in [(&out, len), (&scratch, scratch_len)] {
+                let outside = buffer[..MARGIN].iter().chain(&buffer[MARGIN + len..]);
+                assert!(outside.into_iter().all(|&b| b == CANARY), "wrote outside: {self:?}");
+            }
+            whole.extend_from_slice(&out[MARGIN..MARGIN + len]);
+        }
+        whole
+    }
+}
+
+/// The tensors of a case.
+pub struct Buffers {
+    pub input: Vec<u8>,
+    pub weights: Vec<u8>,
+    bias: Vec<i32>,
+    multipliers: Vec<i32>,
+    shifts: Vec<i32>,
+}
+
+impl Buffers {
+    pub fn new(case: &Case) -> Buffers {
+        let random = &mut Random(case.seed);
+        let depth = case.y.kernel * case.x.kernel * case.in_channels / case.groups;
+        let tensor = |random: &mut Random, elem: ElemType, count: usize| {
+            let mut bytes = vec![0; elem.bytes(count).unwrap()];
+            for i in 0..count {
+                let (lo, hi) = (elem.min(), elem.max());
+                let value = match case.fill {
+                    Fill::Random => random.within(lo.into(), hi.into()) as i32,
+                    Fill::Lowest => lo,
+                    Fill::Highest => hi,
+                    Fill::Ends => [lo, hi][random.next() as usize % 2],
+                };
+                elem.store(&mut bytes, i, value);
+            }
+            bytes
+        };
+        let pixels = case.batch * case.y.input * case.x.input;
+        let input = tensor(random, case.input.elem, pixels * case.in_channels);
+        let weights = tensor(random, case.weight.elem, case.out_channels * depth);
+        let reach = 1i64 << (8 + depth.ilog2());
+        let bias = (0..case.out_channels).map(|_| random.within(-reach, reach) as i32).collect();
+        let (mut multipliers, mut shifts) = (Vec::new(), Vec::new());
+        for _ in 0..case.out_channels {
+            let zero = case.scales != Scales::Ordinary && random.next().is_multiple_of(8);
+            multipliers.push(match case.scales {
+                Scales::Ties => 1 << 30,
+                _ if zero => 0,
+                _ => random.within(1 << 30, i32::MAX.into()) as i32,
+            });
+            let spread = if case.weight.elem == ElemType::S4 { 34 } else { 38 };
+            shifts.push(match case.scales {
+                Scales::Ordinary => spread + (depth.ilog2() / 2) as i32 + random.within(-1, 1) as i32,
+                Scales::Wild => random.within(16, 62) as i32,
+                Scales::Shift(shift) => shift,
+                Scales::Ties => random.within(29, 36) as i32,
+            });
+        }
+        Buffers { input, weights, bias, multipliers, shifts }
+    }
+
+    pub fn conv(&self, case: &Case) -> Conv<'_> {
+        Conv {
+            batch: case.batch,
+            window: Window { y: case.y, x: case.x },
+            in_channels: case.in_channels,
+            out_channels: case.out_channels,
+            groups: case.groups,
+            input: case.input,
+            weight: case.weight,
+            weights: &self.weights,
+            bias: &self.bias,
+            multipliers: &self.multipliers,
+            shifts: &self.shifts,
+            rounding: case.rounding,
+            output: case.output,
+        }
+    }
+}

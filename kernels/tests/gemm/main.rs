@@ -1,0 +1,286 @@
+//! Convolution and fully connected kernels: every row of the registry that this CPU runs against the reference.
+//! Equality of every byte, in bands of any size, with canaries round output and scratch.
+#![forbid(unsafe_code)]
+
+mod case;
+
+use case::{Case, Fill, Random, S4, Scales, axis, output, s8, u8};
+use dyadic_kernels::ElemType;
+use dyadic_kernels::isa::{Cpu, IsaKind};
+use dyadic_kernels::params::Quant;
+use dyadic_kernels::registry::{KERNELS, KernelOp};
+use dyadic_kernels::requant::Rounding;
+
+const WEIGHTS: [Quant; 4] = [
+    Quant { elem: ElemType::S8, zero_point: 0 },
+    S4,
+    Quant { elem: ElemType::U8, zero_point: 131 },
+    Quant { elem: ElemType::U8, zero_point: 0 },
+];
+
+const ROUNDINGS: [Rounding; 3] = [Rounding::Once, Rounding::Twice, Rounding::OnceAway];
+
+/// Sizes round the edges of tiles of 4 and 6 rows, panels of 16 columns, depth steps of 2, 4 and 16.
+#[test]
+fn matrix_edges() {
+    let mut names = Vec::new();
+    for weight in WEIGHTS {
+        for rows in [1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 19] {
+            for depth in [1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33] {
+                for columns in [1, 7, 8, 9, 15, 16, 17, 31, 32, 33] {
+                    let case = Case { weight, ..Case::matrix(rows, depth, columns) };
+                    names.extend(case.check(&[]));
+                }
+            }
+        }
+    }
+    // Every row of the registry that this CPU runs was tested.
+    for kernel in KERNELS.iter().filter(|k| k.op == KernelOp::Gemm && k.isa != IsaKind::Reference) {
+        assert_eq!(names.contains(&kernel.name), Cpu::detect().has(kernel.isa), "{}", kernel.name);
+    }
+}
+
+/// Shapes whose activations do not fit one block and whose panels are many.
+#[test]
+fn deep_and_long_matrices() {
+    for weight in WEIGHTS {
+        for (rows, depth, columns) in [(203, 70, 40), (7, 4608, 20), (1, 2048, 100), (130, 1030, 3)] {
+            let case = Case { weight, ..Case::matrix(rows, depth, columns) };
+            case.check(&[]);
+            Case { input: u8(200), output: output(ElemType::U8, 100), ..case }.check(&[5]);
+        }
+    }
+}
+
+/// Extreme values with zero points at both ends, for every pair of types.
+#[test]
+fn extremes() {
+    for weight in [WEIGHTS[0], S4, u8(0), u8(255), u8(128)] {
+        for input in [s8(-128), s8(127), s8(0), u8(0), u8(255)] {
+            for fill in [Fill::Lowest, Fill::Highest, Fill::Ends] {
+                for scales in [Scales::Ordinary, Scales::Wild] {
+                    for rounding in ROUNDINGS {
+                        let case =
+                            Case { weight, input, fill, scales, rounding, ..Case::matrix(7, 1153, 18) };
+                        case.check(&[]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Every shift, both roundings, both output types, zero points at the ends.
+#[test]
+fn every_shift() {
+    for shift in 16..=62 {
+        for rounding in ROUNDINGS {
+            for out in [output(ElemType::S8, -128), output(ElemType::S8, 127), output(ElemType::U8, 255)] {
+                for (depth, weight) in [(1, WEIGHTS[0]), (37, WEIGHTS[0]), (600, u8(3)), (9, S4)] {
+                    let scales = Scales::Shift(shift);
+                    Case { rounding, scales, weight, output: out, ..Case::matrix(13, depth, 33) }.check(&[]);
+                }
+            }
+        }
+    }
+}
+
+/// Values halfway between two outputs, on both sides of zero.
+#[test]
+fn ties() {
+    for rounding in ROUNDINGS {
+        for (depth, fill) in [(1, Fill::Random), (2, Fill::Ends), (5, Fill::Random)] {
+            let case =
+                Case { rounding, fill, weight: S4, scales: Scales::Ties, ..Case::matrix(40, depth, 50) };
+            case.check(&[]);
+            Case { weight: u8(127), input: u8(128), ..case }.check(&[]);
+        }
+    }
+}
+
+/// Clamps inside the range, as ReLU and ReLU6 make them, and a clamp to one value.
+#[test]
+fn clamps() {
+    for (elem, zero_point, lo, hi) in [
+        (ElemType::S8, -5, -5, 60),
+        (ElemType::U8, 7, 7, 200),
+        (ElemType::U8, 0, 0, 255),
+        (ElemType::S8, 3, 9, 9),
+    ] {
+        let clamped = dyadic_kernels::params::Output { elem, zero_point, lo, hi };
+        Case { output: clamped, ..Case::matrix(9, 40, 20) }.check(&[]);
+        Case { output: clamped, rounding: Rounding::Twice, ..Case::matrix(9, 40, 20) }.check(&[]);
+    }
+}
+
+/// Kernel sizes, strides, dilations and padding on both axes.
+#[test]
+fn windows() {
+    let mut seed = 0;
+    for kernel in 1..=5 {
+        for stride in 1..=3 {
+            for dilation in 1..=3 {
+                for pad in 0..=3 {
+                    for channels in [1, 2, 3, 4, 8] {
+                        seed += 1;
+                        let weight = WEIGHTS[seed as usize % 4];
+                        let case = Case {
+                            batch: 1 + seed as usize % 2,
+                            y: axis(7, kernel, stride, dilation, pad),
+                            x: axis(
+                                9,
+                                1 + (kernel + 1) % 4,
+                                1 + seed as usize % 2,
+                                1 + seed as usize % 3 / 2,
+                                1,
+                            ),
+                            weight,
+                            input: [s8(-7), u8(255)][seed as usize / 4 % 2],
+                            seed,
+                            ..Case::matrix(1, channels, 5 + seed as usize % 20)
+                        };
+                        case.check(&[]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Padding that only the far side has, outputs that read nothing but padding, and pictures of one pixel.
+#[test]
+fn lopsided_padding() {
+    for weight in WEIGHTS {
+        for (output, pad) in [(12, 0), (12, 5), (3, 2), (1, 4)] {
+            let uneven = dyadic_kernels::geometry::Axis { output, pad, ..axis(5, 3, 1, 1, 0) };
+            let case = Case { y: uneven, x: uneven, weight, batch: 3, ..Case::matrix(1, 4, 17) };
+            case.check(&[1, 4, 13]);
+            Case { y: uneven, x: axis(1, 1, 1, 1, 0), ..case }.check(&[2]);
+            Case { y: axis(1, 1, 1, 1, 0), x: uneven, in_channels: 3, ..case }.check(&[2]);
+        }
+    }
+}
+
+/// Groups, down to one channel each.
+#[test]
+fn groups() {
+    for weight in WEIGHTS {
+        for (groups, inputs, outputs) in [(2, 3, 5), (3, 8, 16), (4, 1, 1), (2, 16, 33)] {
+            for kernel in [1, 3] {
+                let case = Case {
+                    y: axis(6, kernel, 1, 1, 1),
+                    x: axis(5, kernel, 2, 1, 1),
+                    groups,
+                    weight,
+                    batch: 2,
+                    ..Case::matrix(1, groups * inputs, groups * outputs)
+                };
+                case.check(&[7]);
+            }
+        }
+    }
+}
+
+/// Bands of every size give the same bytes, also when they cut picture rows and pictures.
+#[test]
+fn bands() {
+    for (channels, kernel, stride) in [(4, 3, 1), (3, 3, 1), (8, 1, 1), (4, 3, 2), (6, 5, 1)] {
+        for weight in WEIGHTS {
+            let case = Case {
+                y: axis(7, kernel, stride, 1, kernel / 2),
+                x: axis(6, kernel, stride, 1, kernel / 2),
+                weight,
+                batch: 2,
+                ..Case::matrix(1, channels, 18)
+            };
+            let cuts: Vec<usize> = (1..=84).collect();
+            case.check(&cuts);
+        }
+    }
+}
+
+/// Pictures large enough for several blocks of each way to widen activations.
+#[test]
+fn several_blocks() {
+    for (size, channels, kernel, stride) in
+        [(40, 32, 3, 1), (20, 130, 3, 1), (9, 512, 3, 1), (64, 3, 3, 2), (30, 64, 3, 2), (24, 16, 5, 1)]
+    {
+        let case = Case {
+            y: axis(size, kernel, stride, 1, kernel / 2),
+            x: axis(size + 1, kernel, stride, 1, kernel / 2),
+            rounding: Rounding::Twice,
+            ..Case::matrix(1, channels, 18)
+        };
+        case.check(&[]);
+        Case { weight: u8(9), ..case }.check(&[]);
+        Case { weight: S4, ..case }.check(&[100]);
+    }
+}
+
+/// Anything at all.
+#[test]
+fn random_cases() {
+    let mut random = Random(1);
+    // An interpreter takes a minute for each.
+    for seed in 0..if cfg!(miri) { 10 } else { 3000 } {
+        let mut draw = |lo, hi| random.within(lo, hi) as usize;
+        let groups = if draw(0, 4) == 0 { draw(2, 3) } else { 1 };
+        let mut any_axis = || {
+            let kernel = draw(1, 4);
+            let drawn = axis(draw(1, 12), kernel, draw(1, 3), draw(1, 2), draw(0, 3));
+            dyadic_kernels::geometry::Axis { output: drawn.output + draw(0, 1), ..drawn }
+        };
+        let (y, x) = (any_axis(), any_axis());
+        let input = if draw(0, 1) == 0 { s8(draw(0, 255) as i32 - 128) } else { u8(draw(0, 255) as i32) };
+        let weight = [WEIGHTS[0], S4, u8(draw(0, 255) as i32)][draw(0, 2)];
+        let elem = [ElemType::S8, ElemType::U8][draw(0, 1)];
+        let (a, b) = (draw(0, 255) as i32 + elem.min(), draw(0, 255) as i32 + elem.min());
+        let zero_point = draw(0, 255) as i32 + elem.min();
+        let clamped = dyadic_kernels::params::Output { elem, zero_point, lo: a.min(b), hi: a.max(b) };
+        let case = Case {
+            batch: draw(1, 2),
+            y,
+            x,
+            in_channels: groups * draw(1, 20),
+            out_channels: groups * draw(1, 40),
+            groups,
+            input,
+            weight,
+            rounding: ROUNDINGS[draw(0, 2)],
+            output: if draw(0, 1) == 0 { clamped } else { output(elem, zero_point) },
+            fill: [Fill::Random, Fill::Random, Fill::Ends][draw(0, 2)],
+            scales: [Scales::Ordinary, Scales::Ordinary, Scales::Wild][draw(0, 2)],
+            seed,
+        };
+        case.check(&[draw(1, 50)]);
+    }
+}
+
+/// Packing and unpacking: the logical weights come back, and padding that is not zero is refused.
+#[test]
+fn packing_round_trip() {
+    use dyadic_kernels::pack::{pack, packed_len, unpack};
+    use dyadic_kernels::registry::Layout;
+    for weight in WEIGHTS {
+        for (groups, depth, columns) in [(1, 1, 1), (1, 9, 17), (2, 4, 16), (3, 5, 3), (1, 64, 32)] {
+            let case = Case { weight, groups, ..Case::matrix(1, groups * depth, groups * columns) };
+            let buffers = case::Buffers::new(&case);
+            let p = buffers.conv(&case);
+            let mut packed = vec![0xff; packed_len(Layout::Panels16x2, &p)];
+            assert!(pack(Layout::Panels16x2, &p, &mut packed));
+            let mut logical = vec![0xff; buffers.weights.len()];
+            assert!(unpack(Layout::Panels16x2, &p, &packed, &mut logical));
+            assert_eq!(logical, buffers.weights);
+            // Each flipped byte either changes the weights or is refused.
+            for i in 0..packed.len() {
+                packed[i] ^= 0x10;
+                let accepted = unpack(Layout::Panels16x2, &p, &packed, &mut logical);
+                assert!(!accepted || logical != buffers.weights, "byte {i}");
+                packed[i] ^= 0x10;
+            }
+            let short = packed.len() - 1;
+            assert!(!unpack(Layout::Panels16x2, &p, &packed[..short], &mut logical));
+            assert!(!pack(Layout::Panels16x2, &p, &mut packed[..short]));
+        }
+    }
+}

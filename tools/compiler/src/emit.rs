@@ -1,0 +1,275 @@
+//! From the intermediate representation to the contents of a file: rules and constants by contract, arena offsets
+//! from the memory plan, ranges and intervals from the proof.
+
+use std::collections::HashMap;
+
+use dyadic_format::operator::{NO_TABLE, NoParams, TableFunction};
+use dyadic_format::{Contents, OperatorRecord, Params, Rule, Storage, TensorRecord};
+
+use crate::ir::{Graph, Node, Op, Tensor, TensorId};
+use crate::memory_plan::MemoryPlan;
+use crate::prove::{Overflow, prove};
+use crate::quantize::Contract;
+use crate::quantize::dyadic::FactorError;
+use crate::quantize::scale::to_record;
+use crate::records::{Program, elem_code, interval};
+
+mod convolution;
+mod params;
+
+pub use params::{table_function, table_of};
+
+/// Why a graph cannot become a file.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum EmitError {
+    /// A node's scales have no dyadic form.
+    #[error("{node}: {source}")]
+    Factor {
+        /// The node's sources.
+        node: String,
+        /// Which ratio.
+        source: FactorError,
+    },
+    /// An accumulator may overflow.
+    #[error("{node}: {source}")]
+    Overflow {
+        /// The node's sources.
+        node: String,
+        /// Where.
+        source: Overflow,
+    },
+    /// A node's arithmetic cannot be reproduced under the contract.
+    #[error("{node}: {reason}")]
+    Contract {
+        /// The node's sources.
+        node: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Fills tensors, operators and everything they refer to; labels, recipe, packed weights and provenance are added by
+/// the caller.
+///
+/// # Errors
+/// See [`EmitError`].
+pub fn emit(graph: &Graph, plan: &MemoryPlan, contract: Contract) -> Result<Contents, EmitError> {
+    let mut emitter = Emitter {
+        graph,
+        plan,
+        contract,
+        contents: Contents { arena_bytes: plan.arena_bytes as u64, ..Contents::default() },
+        tensors: HashMap::new(),
+        tables: HashMap::new(),
+    };
+    for &input in &graph.inputs {
+        let number = emitter.tensor(input);
+        emitter.contents.inputs.push(number);
+    }
+    for node in &graph.nodes {
+        emitter.node(node)?;
+    }
+    for &output in &graph.outputs {
+        let number = emitter.tensor(output);
+        emitter.contents.outputs.push(number);
+    }
+    let mut contents = emitter.contents;
+    store_proof(&mut contents, graph)?;
+    Ok(contents)
+}
+
+fn store_proof(contents: &mut Contents, graph: &Graph) -> Result<(), EmitError> {
+    let proof = prove(&Program::of_contents(contents))
+        .map_err(|source| EmitError::Overflow { node: name(&graph.nodes[source.operator]), source })?;
+    for (number, intervals) in proof.intervals.iter().enumerate() {
+        check_left_shift(contents, number, intervals, &graph.nodes[number])?;
+    }
+    for (tensor, &(lo, hi)) in contents.tensors.iter_mut().zip(&proof.ranges) {
+        (tensor.lo, tensor.hi) = (lo, hi);
+    }
+    for (operator, intervals) in contents.operators.iter_mut().zip(&proof.intervals) {
+        operator.intervals_first = contents.intervals.len() as u32;
+        operator.intervals_count = intervals.len() as u32;
+        contents.intervals.extend(intervals.iter().map(|&i| interval(i)));
+    }
+    Ok(())
+}
+
+/// TFLite shifts the accumulator of a factor above 1 left in 32 bits; where that could wrap its result is an accident
+/// that the rule does not reproduce.
+fn check_left_shift(
+    contents: &Contents,
+    number: usize,
+    intervals: &[crate::prove::Interval],
+    node: &Node,
+) -> Result<(), EmitError> {
+    let op = &contents.operators[number];
+    let program = Program::of_contents(contents);
+    let Some((_, conv)) =
+        crate::pack::convolution(&program, op).filter(|_| op.rule == Rule::RequantTwice as u16)
+    else {
+        return Ok(());
+    };
+    for (channel, (&(lo, hi), &shift)) in intervals.iter().zip(conv.shifts).enumerate() {
+        let largest = lo.unsigned_abs().max(hi.unsigned_abs());
+        let left = 31 - shift;
+        if left > 0 && largest << left >= 1 << 31 {
+            let reason = format!(
+                "the factor of output channel {channel} is above 1 and its accumulator may reach {largest}, which \
+                 TFLite shifts out of 32 bits; compile with the dyadic contract"
+            );
+            return Err(EmitError::Contract { node: name(node), reason });
+        }
+    }
+    Ok(())
+}
+
+/// A node by its sources.
+pub fn name(node: &Node) -> String {
+    node.sources.join(",")
+}
+
+struct Emitter<'a> {
+    graph: &'a Graph,
+    plan: &'a MemoryPlan,
+    contract: Contract,
+    contents: Contents,
+    /// Numbers of the tensors that were written.
+    tensors: HashMap<TensorId, u32>,
+    /// Numbers of the tables that were written.
+    tables: HashMap<[u8; 256], u32>,
+}
+
+impl<'a> Emitter<'a> {
+    fn ir(&self, id: TensorId) -> &'a Tensor {
+        &self.graph.tensors[id]
+    }
+
+    /// Number of a tensor in the file; written at first use.
+    fn tensor(&mut self, id: TensorId) -> u32 {
+        if let Some(&number) = self.tensors.get(&id) {
+            return number;
+        }
+        let tensor = self.ir(id);
+        let (storage, offset) = match (&tensor.data, self.plan.offsets[id]) {
+            (Some(data), _) => (Storage::Constant, self.contents.weights(data)),
+            (None, offset) => (Storage::Arena, offset.unwrap_or(0) as u64),
+        };
+        let mut dims = [1; 8];
+        for (dim, &extent) in dims.iter_mut().zip(&tensor.shape) {
+            *dim = extent as u32;
+        }
+        let record = TensorRecord {
+            name: self.contents.text(&tensor.name),
+            elem: elem_code(tensor.elem) as u8,
+            storage: storage as u8,
+            rank: tensor.shape.len() as u8,
+            reserved: 0,
+            zero_point: tensor.zero_point,
+            dims,
+            offset,
+            bytes: tensor.bytes() as u64,
+            scale_first: self.contents.scales.len() as u32,
+            scale_count: tensor.scales.len() as u32,
+            lo: tensor.elem.min(),
+            hi: tensor.elem.max(),
+            reserved2: [0; 4],
+        };
+        self.contents.scales.extend(tensor.scales.iter().map(|&s| to_record(s)));
+        self.contents.tensors.push(record);
+        let number = self.contents.tensors.len() as u32 - 1;
+        self.tensors.insert(id, number);
+        number
+    }
+
+    /// Number of a table in the file; equal tables are stored once.
+    fn table(&mut self, table: [u8; 256]) -> u32 {
+        let next = self.contents.tables.len() as u32;
+        let number = *self.tables.entry(table).or_insert(next);
+        if number == next {
+            self.contents.tables.push(table);
+        }
+        number
+    }
+
+    fn node(&mut self, node: &Node) -> Result<(), EmitError> {
+        let failed = |source| EmitError::Factor { node: name(node), source };
+        let (rule, params, tables) = match &node.op {
+            Op::Conv(conv) => {
+                let (rule, params) = self.convolution(node, conv).map_err(failed)?;
+                (rule, params, Vec::new())
+            }
+            Op::Concat { axis } => {
+                let tables = self.concat_tables(node).map_err(failed)?;
+                let axis = *axis as u32;
+                (Rule::Move, Params::Concat(dyadic_format::operator::ConcatParams { axis }), tables)
+            }
+            Op::ResizeBilinear(_) | Op::ResizeNearest(_) => {
+                let (rule, params) = self.resize(node)?;
+                (rule, params, Vec::new())
+            }
+            _ => {
+                let (rule, params) = self.params(node).map_err(failed)?;
+                (rule, params, Vec::new())
+            }
+        };
+        let operands: Vec<u32> = node.inputs.iter().chain([&node.output]).map(|&t| self.tensor(t)).collect();
+        let record = OperatorRecord {
+            name: self.contents.text(&name(node)),
+            kind: params.kind() as u16,
+            rule: rule as u16,
+            operands_first: self.contents.operands.len() as u32,
+            inputs: node.inputs.len() as u16,
+            outputs: 1,
+            intervals_first: 0,
+            intervals_count: 0,
+            reserved: 0,
+            params: params.words(),
+        };
+        self.contents.operands.extend(operands);
+        self.contents.operands.extend(tables);
+        self.contents.operators.push(record);
+        Ok(())
+    }
+
+    /// Table numbers of the branches of a concatenation.
+    fn concat_tables(&mut self, node: &Node) -> Result<Vec<u32>, FactorError> {
+        let to = self.ir(node.output);
+        let function = concat_function(self.contract);
+        let mut numbers = Vec::with_capacity(node.inputs.len());
+        for &input in &node.inputs {
+            let from = self.ir(input);
+            let number = if from.same_quantization(to) || to.scales.is_empty() {
+                NO_TABLE
+            } else {
+                let full = (to.elem.min(), to.elem.max());
+                let table = crate::quantize::table::build(function, 0.0, side(from), side(to), full)?;
+                self.table(table)
+            };
+            numbers.push(number);
+        }
+        Ok(numbers)
+    }
+}
+
+/// How a concatenation rescales a branch.
+pub fn concat_function(contract: Contract) -> TableFunction {
+    match contract {
+        Contract::Dyadic => TableFunction::RescaleOnce,
+        Contract::Tflite => TableFunction::RescaleFloat,
+    }
+}
+
+/// One side of a table.
+fn side(tensor: &Tensor) -> crate::quantize::table::Side {
+    let Tensor { elem, zero_point, .. } = *tensor;
+    crate::quantize::table::Side { elem, scale: tensor.scale(), zero_point }
+}
+
+/// The clamp of an activation on an output tensor.
+fn clamp(activation: crate::ir::Activation, to: &Tensor) -> (i32, i32) {
+    crate::quantize::factors::clamp(activation, to.elem, to.scale(), to.zero_point)
+}
+
+/// An empty parameter block.
+const NONE: NoParams = NoParams {};

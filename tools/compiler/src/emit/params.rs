@@ -1,0 +1,230 @@
+//! Rules and parameters of everything but convolutions and concatenations.
+
+use dyadic_format::operator::{
+    AddParams, ArgMaxParams, MeanParams, MulParams, PadParams, PoolParams, ResizeParams, SoftmaxParams,
+    StridedCopyParams, TableFunction, TableParams,
+};
+use dyadic_format::{Params, Rule};
+use dyadic_kernels::ElemType;
+use dyadic_kernels::params::Coordinates;
+use dyadic_kernels::reference::nearest_index;
+
+use super::{EmitError, Emitter, NONE, clamp, name, side};
+use crate::ir::{Function, Node, Op, Pool, Tensor};
+use crate::quantize::dyadic::{FactorError, from_real};
+use crate::quantize::scale::argument_to_words;
+use crate::quantize::{Contract, factors, table};
+
+impl Emitter<'_> {
+    pub(super) fn params(&mut self, node: &Node) -> Result<(Rule, Params), FactorError> {
+        let (from, to) = (self.ir(node.inputs[0]), self.ir(node.output));
+        Ok(match &node.op {
+            Op::Add { activation, subtract } => {
+                let second = self.ir(node.inputs[1]);
+                let factors = factors::addition(from.scale(), second.scale(), to.scale(), self.contract)?;
+                let (lo, hi) = clamp(*activation, to);
+                let params = AddParams { lo, hi, ..factors };
+                let rule = self.by_contract(Rule::AddJoint, Rule::AddTflite);
+                (rule, if *subtract { Params::Sub(params) } else { Params::Add(params) })
+            }
+            Op::Mul { activation } => {
+                let second = self.ir(node.inputs[1]);
+                let d = factors::product(from.scale(), second.scale(), to.scale(), self.contract)?;
+                let (lo, hi) = clamp(*activation, to);
+                let params = MulParams { multiplier: d.multiplier, shift: d.shift, lo, hi };
+                (self.by_contract(Rule::MulOnce, Rule::MulTwice), Params::Mul(params))
+            }
+            Op::AveragePool(pool) => self.average_pool(node, pool)?,
+            Op::MaxPool(pool) => {
+                (Rule::Max, Params::MaxPool2d(pool_params(pool, clamp(pool.activation, to))))
+            }
+            Op::Mean { axes } => {
+                let count = axes.iter().map(|&a| from.shape[a]).product();
+                let d = factors::mean(from.scale(), to.scale(), count, self.contract)?;
+                let mask = axes.iter().fold(0, |mask, &a| mask | 1 << a);
+                let (lo, hi) = (to.elem.min(), to.elem.max());
+                let params = MeanParams { axes: mask, multiplier: d.multiplier, shift: d.shift, lo, hi };
+                (self.by_contract(Rule::MeanOnce, Rule::MeanTwice), Params::Mean(params))
+            }
+            Op::Unary(function) => self.unary(node, *function)?,
+            Op::Softmax { beta } => {
+                let (multiplier, left_shift, diff_min) = factors::softmax(*beta, from.scale())?;
+                let beta = argument_to_words(*beta);
+                (Rule::Softmax, Params::Softmax(SoftmaxParams { multiplier, left_shift, diff_min, beta }))
+            }
+            Op::Pad { before, value } => {
+                let mut params = PadParams { before: [0; 8], value: *value };
+                params.before.iter_mut().zip(before).for_each(|(p, &b)| *p = b as u32);
+                (Rule::Move, Params::Pad(params))
+            }
+            Op::StridedCopy { start, strides } => {
+                let mut params = StridedCopyParams { start: *start as u32, strides: [0; 8] };
+                params.strides.iter_mut().zip(strides).for_each(|(p, &s)| *p = s as i32);
+                (Rule::Move, Params::StridedCopy(params))
+            }
+            Op::ArgMax { axis } => (Rule::ArgMax, Params::ArgMax(ArgMaxParams { axis: *axis as u32 })),
+            Op::Reshape => (Rule::Move, Params::Reshape(NONE)),
+            Op::Tile => (Rule::Move, Params::Tile(NONE)),
+            // These have their own emitters.
+            Op::Conv(_) | Op::Concat { .. } | Op::ResizeBilinear(_) | Op::ResizeNearest(_) => {
+                (Rule::Move, Params::Reshape(NONE))
+            }
+        })
+    }
+
+    fn by_contract(&self, dyadic: Rule, tflite: Rule) -> Rule {
+        match self.contract {
+            Contract::Dyadic => dyadic,
+            Contract::Tflite => tflite,
+        }
+    }
+
+    /// TFLite averages raw codes whatever the scales; `dyadic` rescales, one factor per count of valid taps.
+    fn average_pool(&mut self, node: &Node, pool: &Pool) -> Result<(Rule, Params), FactorError> {
+        let (from, to) = (self.ir(node.inputs[0]), self.ir(node.output));
+        let mut params = pool_params(pool, clamp(pool.activation, to));
+        if self.contract == Contract::Tflite {
+            return Ok((Rule::AverageHalfAway, Params::AveragePool2d(params)));
+        }
+        let taps = pool.kernel[0] * pool.kernel[1];
+        let factor = |n: usize| factors::mean(from.scale(), to.scale(), n, Contract::Dyadic);
+        let dyadics = (1..=taps).map(factor).collect::<Result<Vec<_>, _>>()?;
+        params.constants_first = self.contents.constants.len() as u32;
+        self.contents.constants.extend(dyadics.iter().map(|d| d.multiplier));
+        self.contents.constants.extend(dyadics.iter().map(|d| d.shift));
+        Ok((Rule::AverageOnce, Params::AveragePool2d(params)))
+    }
+
+    /// A table for 8-bit values, a requantization for wider ones.
+    fn unary(&mut self, node: &Node, function: Function) -> Result<(Rule, Params), FactorError> {
+        let (from, to) = (self.ir(node.inputs[0]), self.ir(node.output));
+        let (lo, hi) = function_clamp(function, to);
+        if from.elem.bits() != 8 || to.elem.bits() != 8 {
+            let d = from_real(f64::from(from.scale()) / f64::from(to.scale()))?;
+            let params = MulParams { multiplier: d.multiplier, shift: d.shift, lo, hi };
+            let rule = self.by_contract(Rule::RequantOnce, Rule::RequantTwice);
+            return Ok((rule, Params::Requantize(params)));
+        }
+        let (kind, argument) = table_function(function, self.contract);
+        let entries = table_of(function, self.contract, from, to)?;
+        let table = self.table(entries);
+        let argument = if argument == 0.0 { [0; 2] } else { argument_to_words(argument) };
+        Ok((Rule::Table, Params::Table(TableParams { table, function: kind as u32, lo, hi, argument })))
+    }
+
+    pub(super) fn resize(&self, node: &Node) -> Result<(Rule, Params), EmitError> {
+        let refuse = |reason: String| Err(EmitError::Contract { node: name(node), reason });
+        let (from, to) = (self.ir(node.inputs[0]), self.ir(node.output));
+        let tflite = self.contract == Contract::Tflite;
+        match node.op {
+            Op::ResizeNearest(coordinates) => {
+                for axis in [1, 2] {
+                    let (input, output) = (from.shape[axis], to.shape[axis]);
+                    if let Some(o) = nearest_differs(input, output, coordinates).filter(|_| tflite) {
+                        return refuse(format!(
+                            "TFLite's float32 coordinate of output position {o} ({input} to {output}) falls on another \
+                             pixel than the exact one; compile with the dyadic contract or another size"
+                        ));
+                    }
+                }
+                let params = ResizeParams { coordinates: coordinates_number(coordinates) };
+                Ok((Rule::Nearest, Params::ResizeNearest(params)))
+            }
+            Op::ResizeBilinear(coordinates) => {
+                let params = ResizeParams { coordinates: coordinates_number(coordinates) };
+                let float = tflite && from.elem == ElemType::U8;
+                if float && coordinates != Coordinates::AlignCorners {
+                    return refuse(
+                        "TFLite resizes u8 tensors bilinearly in float32, which integers do not reproduce unless the \
+                         corners are aligned; compile with the dyadic contract"
+                            .to_string(),
+                    );
+                }
+                let rule = if float { Rule::BilinearRational } else { Rule::Bilinear10 };
+                Ok((rule, Params::ResizeBilinear(params)))
+            }
+            _ => refuse("not a resize".to_string()),
+        }
+    }
+}
+
+fn function_clamp(function: Function, to: &Tensor) -> (i32, i32) {
+    match function {
+        Function::Clamp(activation) => clamp(activation, to),
+        Function::Rescale
+        | Function::Quantize
+        | Function::Logistic
+        | Function::Tanh
+        | Function::HardSwish
+        | Function::LeakyRelu { .. } => (to.elem.min(), to.elem.max()),
+    }
+}
+
+/// The table of a function between two 8-bit tensors.
+///
+/// # Errors
+/// When a ratio of scales has no dyadic form.
+pub fn table_of(
+    function: Function,
+    contract: Contract,
+    from: &Tensor,
+    to: &Tensor,
+) -> Result<[u8; 256], FactorError> {
+    let (kind, argument) = table_function(function, contract);
+    table::build(kind, argument, side(from), side(to), function_clamp(function, to))
+}
+
+fn pool_params(pool: &Pool, (lo, hi): (i32, i32)) -> PoolParams {
+    let two = |v: [usize; 2]| v.map(|x| x as u32);
+    PoolParams {
+        kernel: two(pool.kernel),
+        stride: two(pool.stride),
+        pad: two(pool.pad),
+        constants_first: 0,
+        lo,
+        hi,
+    }
+}
+
+/// The table function of a node under a contract, with its argument.
+pub fn table_function(function: Function, contract: Contract) -> (TableFunction, f32) {
+    let pick = |dyadic, tflite| match contract {
+        Contract::Dyadic => dyadic,
+        Contract::Tflite => tflite,
+    };
+    match function {
+        Function::Rescale => (pick(TableFunction::RescaleOnce, TableFunction::RescaleTwice), 0.0),
+        Function::Quantize => (pick(TableFunction::RescaleOnce, TableFunction::QuantizeFloat), 0.0),
+        Function::Clamp(_) => (pick(TableFunction::RescaleOnce, TableFunction::ReluTflite), 0.0),
+        Function::Logistic => (pick(TableFunction::Logistic, TableFunction::LogisticTflite), 0.0),
+        Function::Tanh => (pick(TableFunction::Tanh, TableFunction::TanhTflite), 0.0),
+        Function::HardSwish => (pick(TableFunction::HardSwish, TableFunction::HardSwishTflite), 0.0),
+        Function::LeakyRelu { alpha } => {
+            (pick(TableFunction::LeakyRelu, TableFunction::LeakyReluTflite), alpha)
+        }
+    }
+}
+
+fn coordinates_number(coordinates: Coordinates) -> u32 {
+    match coordinates {
+        Coordinates::Asymmetric => 1,
+        Coordinates::AlignCorners => 2,
+        Coordinates::HalfPixel => 3,
+    }
+}
+
+/// The first output position whose float32 coordinate, as TFLite evaluates it, picks another pixel than the exact one.
+fn nearest_differs(input: usize, output: usize, coordinates: Coordinates) -> Option<usize> {
+    let aligned = coordinates == Coordinates::AlignCorners && output > 1;
+    let scale = if aligned { (input - 1) as f32 / (output - 1) as f32 } else { input as f32 / output as f32 };
+    let shift = if coordinates == Coordinates::HalfPixel { 0.5 } else { 0.0 };
+    (0..output).find(|&o| {
+        let position = (o as f32 + shift) * scale;
+        let index = if coordinates == Coordinates::AlignCorners {
+            libm::roundf(position)
+        } else {
+            libm::floorf(position)
+        };
+        (index as usize).min(input - 1) != nearest_index(o, input, output, coordinates)
+    })
+}

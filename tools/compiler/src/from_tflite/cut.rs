@@ -1,0 +1,58 @@
+//! `--cut-at`: a network up to given tensors, and without what its outputs do not need.
+
+use crate::import::tflite::TfliteModel;
+
+/// A tensor to cut at that the network does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("--cut-at {name}: the network makes no tensor of that name{}", hint(.similar))]
+pub struct CutError {
+    /// The wanted name.
+    pub name: String,
+    /// Names of the network that contain it.
+    pub similar: Vec<String>,
+}
+
+fn hint(similar: &[String]) -> String {
+    if similar.is_empty() { String::new() } else { format!("; it has {}", similar.join(", ")) }
+}
+
+/// Makes the named tensors the outputs (an empty list keeps the network's own), then drops every operator that no
+/// output needs.
+///
+/// # Errors
+/// When a name is not that of an operator's output.
+pub fn cut(model: &mut TfliteModel, names: &[String]) -> Result<(), CutError> {
+    if !names.is_empty() {
+        model.outputs = names.iter().map(|name| find(model, name)).collect::<Result<_, _>>()?;
+    }
+    let mut needed = vec![false; model.tensors.len()];
+    for &output in &model.outputs {
+        needed[output] = true;
+    }
+    let mut keep = vec![false; model.operators.len()];
+    for (i, operator) in model.operators.iter().enumerate().rev() {
+        keep[i] = operator.outputs.iter().any(|&o| needed[o]);
+        if keep[i] {
+            operator.inputs.iter().flatten().for_each(|&input| needed[input] = true);
+        }
+    }
+    let mut kept = keep.iter();
+    model.operators.retain(|_| *kept.next().unwrap_or(&true));
+    if !names.is_empty() {
+        model.inputs.retain(|&input| needed[input]);
+    }
+    Ok(())
+}
+
+fn find(model: &TfliteModel, name: &str) -> Result<usize, CutError> {
+    let made = || model.operators.iter().flat_map(|o| o.outputs.iter().copied());
+    let exact = made().find(|&t| model.tensors[t].name == name);
+    exact.ok_or_else(|| CutError {
+        name: name.to_string(),
+        similar: made()
+            .map(|t| model.tensors[t].name.clone())
+            .filter(|n| n.contains(name) || (!n.is_empty() && name.contains(n.as_str())))
+            .take(5)
+            .collect(),
+    })
+}

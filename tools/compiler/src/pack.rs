@@ -1,0 +1,162 @@
+//! Packed weights for the wanted instruction sets: a cache in the file that the runtime uses in place.
+
+use dyadic_format::operator::ConvParams;
+use dyadic_format::{Contents, OperatorRecord, Params, Storage};
+use dyadic_kernels::geometry::{Axis, Window};
+use dyadic_kernels::isa::IsaKind;
+use dyadic_kernels::pack::{pack as pack_weights, packed_len};
+use dyadic_kernels::params::Conv;
+use dyadic_kernels::registry::{Accepts, KERNELS, KernelOp, Layout};
+use dyadic_kernels::requant::Rounding;
+
+use crate::compile::Options;
+use crate::records::{Program, output, quant, rounding};
+
+/// Layout numbers of the file.
+pub const fn layout_number(layout: Layout) -> Option<u32> {
+    match layout {
+        Layout::Logical => None,
+        Layout::Panels16x2 => Some(1),
+        Layout::Depthwise32x2 => Some(2),
+    }
+}
+
+/// The layout of that number.
+pub const fn layout_of(number: u32) -> Option<Layout> {
+    match number {
+        1 => Some(Layout::Panels16x2),
+        2 => Some(Layout::Depthwise32x2),
+        _ => None,
+    }
+}
+
+/// Adds the packed weights of every convolution for every target, each layout once.
+pub(crate) fn pack(contents: &mut Contents, options: &Options) {
+    for number in 0..contents.operators.len() {
+        for (layout, bytes) in packed_forms(contents, number, &options.targets) {
+            contents.packed(number as u32, layout, &bytes);
+        }
+    }
+    if options.board {
+        drop_logical(contents);
+    }
+}
+
+/// Leaves out the logical bytes of weights whose every reader has them packed.
+pub(crate) fn drop_logical(contents: &mut Contents) {
+    let mut needed = vec![false; contents.tensors.len()];
+    let mut packed = vec![false; contents.tensors.len()];
+    for (number, op) in contents.operators.iter().enumerate() {
+        let has_packed = contents.packed_index.iter().any(|p| p.operator as usize == number);
+        for input in 0..usize::from(op.inputs) {
+            let tensor = contents.operands[op.operands_first as usize + input] as usize;
+            let weights = input == 1 && has_packed;
+            (packed[tensor], needed[tensor]) = (packed[tensor] || weights, needed[tensor] || !weights);
+        }
+    }
+    let all = std::mem::take(&mut contents.weights);
+    for number in 0..contents.tensors.len() {
+        let record = contents.tensors[number];
+        if record.storage != Storage::Constant as u8 {
+            continue;
+        }
+        if packed[number] && !needed[number] {
+            contents.tensors[number].storage = Storage::PackedOnly as u8;
+            contents.tensors[number].offset = 0;
+        } else {
+            let bytes = &all[record.offset as usize..][..record.bytes as usize];
+            contents.tensors[number].offset = contents.weights(bytes);
+        }
+    }
+}
+
+fn packed_forms(contents: &Contents, number: usize, targets: &[IsaKind]) -> Vec<(u32, Vec<u8>)> {
+    let program = Program::of_contents(contents);
+    let op = &program.operators[number];
+    let Some((kernel_op, conv)) = convolution(&program, op) else { return Vec::new() };
+    let mut forms = Vec::new();
+    for &target in targets {
+        let Some(layout) = preferred_layout(target, kernel_op, &conv) else { continue };
+        let Some(id) = layout_number(layout) else { continue };
+        if forms.iter().all(|(other, _)| *other != id) {
+            let mut bytes = vec![0; packed_len(layout, &conv)];
+            if pack_weights(layout, &conv, &mut bytes) {
+                forms.push((id, bytes));
+            }
+        }
+    }
+    forms.sort_by_key(|(id, _)| *id);
+    forms
+}
+
+/// The layout of the strongest kernel of `target` that takes these parameters.
+fn preferred_layout(target: IsaKind, op: KernelOp, conv: &Conv) -> Option<Layout> {
+    let takes = |accepts: Accepts| match accepts {
+        Accepts::Conv(test) => test(conv),
+        Accepts::All => true,
+        _ => false,
+    };
+    let isas = IsaKind::ALL.into_iter().rev().filter(|&isa| target.includes(isa));
+    let mut rows = isas.flat_map(|isa| KERNELS.iter().filter(move |k| k.isa == isa && k.op == op));
+    rows.find(|k| takes(k.accepts) && (k.isa != IsaKind::Reference || target == IsaKind::Reference))
+        .map(|k| k.layout)
+}
+
+/// The parameters of a convolution, depthwise convolution or fully connected layer.
+pub fn convolution<'a>(program: &Program<'a>, op: &OperatorRecord) -> Option<(KernelOp, Conv<'a>)> {
+    let kind = dyadic_format::OpKind::from_number(op.kind)?;
+    let (kernel_op, params) = match Params::from_words(kind, &op.params) {
+        Params::Conv2d(p) | Params::FullyConnected(p) => (KernelOp::Gemm, p),
+        Params::DepthwiseConv2d(p) => (KernelOp::Depthwise, p),
+        _ => return None,
+    };
+    let (from, weights, to) = (program.input(op, 0), program.input(op, 1), program.output(op));
+    let extent = |t: &dyadic_format::TensorRecord, axis: usize| t.shape().get(axis).map(|&e| e as usize);
+    let out_channels = extent(weights, 0)?;
+    let constants = program.constants.get(params.constants_first as usize..)?.get(..3 * out_channels)?;
+    let (bias, rest) = constants.split_at(out_channels);
+    let (multipliers, shifts) = rest.split_at(out_channels);
+    let (batch, window, in_channels) = if matches!(kind, dyadic_format::OpKind::FullyConnected) {
+        let depth = extent(weights, 1)?;
+        let elements: usize = from.shape().iter().map(|&e| e as usize).product();
+        (elements / depth, Window::POINT, depth)
+    } else {
+        (extent(from, 0)?, window(&params, from, weights, to)?, extent(from, 3)?)
+    };
+    let rounding = dyadic_format::Rule::from_number(op.rule).and_then(rounding).unwrap_or(Rounding::Once);
+    let conv = Conv {
+        batch,
+        window,
+        in_channels,
+        out_channels,
+        groups: params.groups as usize,
+        input: quant(from),
+        weight: quant(weights),
+        weights: program.constant(weights),
+        bias,
+        multipliers,
+        shifts,
+        rounding,
+        output: output(to, params.lo, params.hi),
+    };
+    Some((kernel_op, conv))
+}
+
+fn window(
+    p: &ConvParams,
+    from: &dyadic_format::TensorRecord,
+    weights: &dyadic_format::TensorRecord,
+    to: &dyadic_format::TensorRecord,
+) -> Option<Window> {
+    let axis = |i: usize| {
+        Some(Axis {
+            input: *from.shape().get(i + 1)? as usize,
+            output: *to.shape().get(i + 1)? as usize,
+            kernel: *weights.shape().get(i + 1)? as usize,
+            stride: p.stride[i] as usize,
+            dilation: p.dilation[i] as usize,
+            pad: p.pad[i] as usize,
+        })
+    };
+    Some(Window { y: axis(0)?, x: axis(1)? })
+}

@@ -1,0 +1,53 @@
+//! Nodes with constant inputs only become constants, evaluated by the scalar reference.
+
+use dyadic_kernels::params::{Dims, MAX_RANK};
+use dyadic_kernels::reference;
+
+use crate::emit::table_of;
+use crate::ir::{Graph, Node, Op, Tensor};
+use crate::quantize::Contract;
+
+pub(super) fn run(graph: &mut Graph, contract: Contract) {
+    for i in 0..graph.nodes.len() {
+        let node = &graph.nodes[i];
+        if node.inputs.iter().all(|&t| graph.tensors[t].data.is_some())
+            && let Some(data) = evaluate(graph, node, contract)
+        {
+            let output = graph.nodes[i].output;
+            graph.tensors[output].data = Some(data);
+            // Nothing may be made twice: the node makes a tensor of its own that nobody reads.
+            let copy = Tensor { data: None, ..graph.tensors[output].clone() };
+            graph.nodes[i].output = graph.add(copy);
+        }
+    }
+}
+
+/// The bytes of the output, `None` for operations that networks do not apply to constants.
+fn evaluate(graph: &Graph, node: &Node, contract: Contract) -> Option<Vec<u8>> {
+    let (from, to) = (&graph.tensors[node.inputs[0]], &graph.tensors[node.output]);
+    let input = from.data.as_deref()?;
+    let (shape, out) = (Dims::new(&from.shape)?, Dims::new(&to.shape)?);
+    let mut bytes = vec![0; to.bytes()];
+    match &node.op {
+        Op::Reshape => bytes.copy_from_slice(input),
+        Op::Unary(function) => {
+            let table = table_of(*function, contract, from, to).ok()?;
+            reference::table(&table, Some(input), &mut bytes);
+        }
+        Op::StridedCopy { start, strides } => {
+            let mut all = [0; MAX_RANK];
+            all.get_mut(..strides.len())?.copy_from_slice(strides);
+            reference::copy_strided(from.elem, input, *start, &all, &out, &mut bytes);
+        }
+        Op::Pad { before, value } => {
+            let mut all = [0; MAX_RANK];
+            all.get_mut(..before.len())?.copy_from_slice(before);
+            reference::pad(from.elem, &shape, input, &all, *value, &out, &mut bytes);
+        }
+        Op::Tile => reference::tile(from.elem, &shape, input, &out, &mut bytes),
+        Op::Conv(_) | Op::Add { .. } | Op::Mul { .. } | Op::AveragePool(_) | Op::MaxPool(_) => return None,
+        Op::Mean { .. } | Op::Concat { .. } | Op::Softmax { .. } | Op::ResizeBilinear(_) => return None,
+        Op::ResizeNearest(_) | Op::ArgMax { .. } => return None,
+    }
+    Some(bytes)
+}
