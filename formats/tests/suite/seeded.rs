@@ -12,9 +12,9 @@ fn reference(seed: u64, count: usize) -> Vec<u64> {
     (1..=count as u128)
         .map(|n| {
             let z = (u128::from(seed) + times(n, 0x9e3779b97f4a7c15)) % modulus;
-            let z = times(z ^ z / (1 << 30), 0xbf58476d1ce4e5b9);
-            let z = times(z ^ z / (1 << 27), 0x94d049bb133111eb);
-            (z ^ z / (1 << 31)) as u64
+            let z = times(z ^ (z / (1 << 30)), 0xbf58476d1ce4e5b9);
+            let z = times(z ^ (z / (1 << 27)), 0x94d049bb133111eb);
+            (z ^ (z / (1 << 31))) as u64
         })
         .collect()
 }
