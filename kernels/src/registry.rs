@@ -37,6 +37,8 @@ pub enum KernelOp {
     BilinearRational,
     /// Index of the largest value.
     ArgMax,
+    /// Bilinear resize by float32 steps.
+    BilinearSingle,
 }
 
 /// Rows x columns x depth that one micro-kernel call handles; 1x1x1 for element-wise kernels.
@@ -101,7 +103,7 @@ pub enum Entry {
     Mean(MeanFn),
     /// For [`KernelOp::Softmax`].
     Softmax(SoftmaxFn),
-    /// For both bilinear operations.
+    /// For the bilinear operations.
     Resize(ResizeFn),
     /// For [`KernelOp::ArgMax`].
     ArgMax(ArgMaxFn),

@@ -98,7 +98,12 @@ fn run_step(view: &ModelView, step: &Step, arena: &mut [u8], scratch: &mut [u8],
         }
         Work::Mean { kernel, mean, input } => kernel.run(mean, split.get(input), output),
         Work::Softmax { kernel, softmax, input } => kernel.run(softmax, split.get(input), output),
-        Work::Nearest { resize, input } => reference::nearest(resize, split.get(input), output),
+        Work::Nearest { resize, single: false, input } => {
+            reference::nearest(resize, split.get(input), output);
+        }
+        Work::Nearest { resize, single: true, input } => {
+            reference::nearest_single(resize, split.get(input), output);
+        }
         Work::Pad { elem, input, before, value, out } => {
             movement::pad(*elem, operand(&split, input), before, *value, out, output);
         }

@@ -167,6 +167,8 @@ pub(crate) enum Work {
     },
     Nearest {
         resize: Resize,
+        /// Coordinates in float32 steps instead of exact fractions.
+        single: bool,
         input: Place,
     },
     Pad {

@@ -33,6 +33,7 @@ pub static KERNELS: &[Kernel] = &[
     reference("softmax_reference", KernelOp::Softmax, Entry::Softmax(reference::softmax)),
     reference("bilinear10_reference", KernelOp::Bilinear10, Entry::Resize(bilinear_10bit)),
     reference("bilinear_rational_reference", KernelOp::BilinearRational, Entry::Resize(bilinear_rational)),
+    reference("bilinear_single_reference", KernelOp::BilinearSingle, Entry::Resize(bilinear_single)),
     reference("argmax_reference", KernelOp::ArgMax, Entry::ArgMax(argmax)),
     // Depthwise, element-wise and window kernels; equal tiles, so one row each.
     depthwise_row("depthwise_x8_portable", IsaKind::Portable, ops::depthwise::accepts, DEPTHWISE_PORTABLE),
@@ -281,4 +282,8 @@ fn bilinear_rational(p: &Resize, input: &[u8], _: Range<usize>, output: &mut [u8
 
 fn argmax(p: &ArgMax, input: &[u8], _: Range<usize>, output: &mut [u8]) {
     reference::argmax(p.elem, p.outer, p.depth, p.inner, input, output);
+}
+
+fn bilinear_single(p: &Resize, input: &[u8], _: Range<usize>, output: &mut [u8]) {
+    reference::bilinear_single(p, input, output);
 }

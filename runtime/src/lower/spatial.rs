@@ -150,6 +150,10 @@ impl Lowering<'_, '_> {
         let kernel_op = match rule {
             Rule::Bilinear10 => KernelOp::Bilinear10,
             Rule::BilinearRational => KernelOp::BilinearRational,
+            Rule::BilinearSingle => {
+                expect(resize.elem == ElemType::U8, || "float32 steps resize u8 only".to_string())?;
+                KernelOp::BilinearSingle
+            }
             other => return Err(format!("rule {} is none of a bilinear resize", other.name())),
         };
         let kernel = self.choice.resize(kernel_op, &resize).ok_or("no kernel for this resize")?;
@@ -158,8 +162,13 @@ impl Lowering<'_, '_> {
         Ok(Bound::kernel(Work::Bilinear { kernel, resize, input: self.input_place(op, 0)?, split }, row))
     }
 
-    pub(super) fn nearest(&self, op: &OperatorRecord, _rule: Rule, p: &ResizeParams) -> Lowered<Bound> {
+    pub(super) fn nearest(&self, op: &OperatorRecord, rule: Rule, p: &ResizeParams) -> Lowered<Bound> {
         let resize = self.resize(op, p)?;
-        Ok(Bound::plain(Work::Nearest { resize, input: self.input_place(op, 0)? }))
+        let single = match rule {
+            Rule::Nearest => false,
+            Rule::NearestSingle => true,
+            other => return Err(format!("rule {} is none of a nearest-neighbour resize", other.name())),
+        };
+        Ok(Bound::plain(Work::Nearest { resize, single, input: self.input_place(op, 0)? }))
     }
 }
