@@ -84,9 +84,33 @@ impl<'a> ModelView<'a> {
     pub fn open(file: &'a [u8]) -> Result<ModelView<'a>, FormatError> {
         let header = check_header(file)?;
         let sections = Sections { file, table: check_table(file, header)? };
+        let view = ModelView::assemble(header, &sections)?;
+        validate::records(&view)?;
+        Ok(view)
+    }
+
+    /// The view of bytes that [`ModelView::open`] has accepted before, without checking them again: for an owner of
+    /// the bytes that cannot keep a borrowed view beside them. Costs a look at the section table.
+    ///
+    /// # Errors
+    /// When the bytes are too short or not aligned.
+    ///
+    /// # Panics
+    /// This and the methods of the view may panic when `open` has not accepted these very bytes.
+    pub fn reopen(file: &'a [u8]) -> Result<ModelView<'a>, FormatError> {
+        let short = Problem::TooShort { expected: HEADER_BYTES as u64, found: file.len() as u64 };
+        let bytes = file.get(..HEADER_BYTES).ok_or(FormatError { offset: 0, problem: short })?;
+        let misaligned = |_| FormatError { offset: 0, problem: Problem::Misaligned };
+        let header: &Header = bytemuck::try_from_bytes(bytes).map_err(misaligned)?;
+        let table = &file[HEADER_BYTES..][..header.section_count as usize * size_of::<SectionRecord>()];
+        let table = bytemuck::try_cast_slice(table).map_err(misaligned)?;
+        ModelView::assemble(header, &Sections { file, table })
+    }
+
+    fn assemble(header: &'a Header, sections: &Sections<'a>) -> Result<ModelView<'a>, FormatError> {
         let provenance = sections.records::<ProvenanceRecord>(SectionKind::Provenance)?;
-        let view = ModelView {
-            file,
+        Ok(ModelView {
+            file: sections.file,
             header,
             sections: sections.table,
             strings: sections.required(SectionKind::Strings)?,
@@ -106,9 +130,7 @@ impl<'a> ModelView<'a> {
             recipe: sections.records(SectionKind::Recipe)?,
             labels: sections.records(SectionKind::Labels)?,
             golden: sections.records(SectionKind::Golden)?,
-        };
-        validate::records(&view)?;
-        Ok(view)
+        })
     }
 
     /// Compares the BLAKE3 digest in the header with the file.
