@@ -1,0 +1,248 @@
+//! Lowering: every operator of a checked file becomes a bound [`Step`]. All that a run relies on is checked here,
+//! once: shapes against each other, constants against the ranges of their rules, places in the arena. What passes
+//! runs without a panic and without touching a byte outside its tensors.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use dyadic_format::section::SectionKind;
+use dyadic_format::{ElemCode, ModelView, OpKind, Params, Rule, Storage, TensorRecord};
+use dyadic_kernels::ElemType;
+use dyadic_kernels::isa::IsaKind;
+use dyadic_kernels::params::Quant;
+use dyadic_kernels::registry::{Choice, Kernel};
+use dyadic_kernels::requant::Rounding;
+
+use crate::arena::Aligned;
+use crate::error::{LoadError, Warning};
+use crate::step::{Action, Source, Step, StepInfo};
+
+mod conv;
+mod elementwise;
+mod movement;
+mod operator;
+mod picture;
+mod plan;
+mod reduce;
+
+use operator::Operator;
+
+/// A lowered file.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) infos: Vec<StepInfo>,
+    pub(crate) repacked: Vec<Aligned>,
+    pub(crate) warnings: Vec<Warning>,
+    /// Scratch bytes that one thread needs, a multiple of 64.
+    pub(crate) scratch: usize,
+}
+
+/// What lowering needs besides the file, and what it gathers.
+pub(crate) struct Lowering {
+    pub(crate) choice: Choice,
+    /// Bytes that may still be allocated.
+    pub(crate) budget: Budget,
+    pub(crate) repacked: Vec<Aligned>,
+    pub(crate) warnings: Vec<Warning>,
+}
+
+/// Memory that a session may allocate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    limit: u64,
+    used: u64,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: u64) -> Budget {
+        Budget { limit, used: 0 }
+    }
+
+    /// Counts memory that is about to be allocated.
+    pub(crate) fn claim(&mut self, bytes: u64) -> Result<(), LoadError> {
+        let used = self.used.saturating_add(bytes);
+        if used > self.limit {
+            return Err(LoadError::Memory { bytes: used, limit: self.limit });
+        }
+        self.used = used;
+        Ok(())
+    }
+
+    /// The system refused these bytes.
+    pub(crate) fn missing(&self, bytes: u64) -> LoadError {
+        LoadError::Memory { bytes, limit: self.limit }
+    }
+
+    /// Zeroed memory.
+    pub(crate) fn allocate(&mut self, bytes: u64) -> Result<Aligned, LoadError> {
+        self.claim(bytes)?;
+        let memory = usize::try_from(bytes).ok().and_then(Aligned::zeroed);
+        memory.ok_or_else(|| self.missing(bytes))
+    }
+}
+
+/// Multiply-accumulates below which a convolution is not shared out: about ten microseconds of work on a small core,
+/// what it costs to wake the other threads.
+const PARALLEL_MACS: u64 = 1 << 16;
+/// Bytes of activations below which any other step is not shared out, for the same reason.
+const PARALLEL_BYTES: u64 = 1 << 15;
+
+/// Lowers every operator.
+pub(crate) fn lower(view: &ModelView, mut state: Lowering) -> Result<(Program, Budget), LoadError> {
+    model_inputs(view)?;
+    let (mut steps, mut infos) = (Vec::new(), Vec::new());
+    for index in 0..view.operators().len() {
+        let op = Operator::new(view, index)?;
+        let (action, kernel) = action(&op, &mut state)?;
+        let info = info(&op, kernel);
+        let large = info.macs >= PARALLEL_MACS || (info.macs == 0 && info.activation_bytes >= PARALLEL_BYTES);
+        let output = op.arena(op.output());
+        let odd_nibbles = op.elem(op.output()).bits() == 4 && op.elements(op.output()) % 2 == 1;
+        steps.push(Step { output, large, odd_nibbles, action });
+        infos.push(info);
+    }
+    plan::check(view, &steps)?;
+    let scratch = steps.iter().map(Step::scratch).max().unwrap_or(0).next_multiple_of(64);
+    let Lowering { budget, repacked, warnings, .. } = state;
+    Ok((Program { steps, infos, repacked, warnings, scratch }, budget))
+}
+
+/// The proofs in the file hold for inputs of the range it states; any byte may be given, so that range must be whole.
+fn model_inputs(view: &ModelView) -> Result<(), LoadError> {
+    for &number in view.inputs() {
+        let tensor = &view.tensors()[number as usize];
+        let (min, max) = elem_of(tensor).range();
+        if (tensor.lo, tensor.hi) != (min, max) {
+            return Err(LoadError::Tensor {
+                name: view.text(tensor.name).to_string(),
+                what: "proven range of a model input",
+                found: alloc::format!("{}..={}", tensor.lo, tensor.hi),
+                expected: "the whole range of its type",
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The name and instruction set of what computes a step.
+type KernelName = (&'static str, IsaKind);
+
+/// The name of a chosen kernel.
+fn named(kernel: &'static Kernel) -> KernelName {
+    (kernel.name, kernel.isa)
+}
+
+fn action(op: &Operator, state: &mut Lowering) -> Result<(Action, KernelName), LoadError> {
+    let choice = state.choice;
+    match op.params() {
+        Params::Conv2d(p) | Params::DepthwiseConv2d(p) => conv::convolution(op, &p, state),
+        Params::FullyConnected(p) => conv::fully_connected(op, &p, state),
+        Params::Add(p) => elementwise::add(op, &p, false, choice),
+        Params::Sub(p) => elementwise::add(op, &p, true, choice),
+        Params::Mul(p) => elementwise::mul(op, &p),
+        Params::Table(p) => elementwise::table(op, &p, choice),
+        Params::Requantize(p) => elementwise::requantize(op, &p),
+        Params::AveragePool2d(p) => picture::average_pool(op, &p, choice),
+        Params::MaxPool2d(p) => picture::max_pool(op, &p, choice),
+        Params::ResizeBilinear(p) => picture::bilinear(op, &p, choice),
+        Params::ResizeNearest(p) => picture::nearest(op, &p),
+        Params::Mean(p) => reduce::mean(op, &p, choice),
+        Params::Softmax(p) => reduce::softmax(op, &p, choice),
+        Params::ArgMax(p) => reduce::argmax(op, &p),
+        Params::Pad(p) => movement::pad(op, &p),
+        Params::Concat(p) => movement::concat(op, &p),
+        Params::Reshape(_) => movement::reshape(op),
+        Params::StridedCopy(p) => movement::strided_copy(op, &p),
+        Params::Tile(_) => movement::tile(op),
+    }
+}
+
+fn info(op: &Operator, (kernel, isa): KernelName) -> StepInfo {
+    let bytes = |t: &TensorRecord| if t.storage == Storage::Arena as u8 { t.bytes } else { 0 };
+    let constant = |t: &TensorRecord| if t.storage == Storage::Arena as u8 { 0 } else { t.bytes };
+    let inputs = || (0..op.input_count()).map(|i| op.input(i));
+    let (mut macs, mut weight_bytes) = (0, inputs().map(constant).sum::<u64>());
+    if let OpKind::Conv2d | OpKind::DepthwiseConv2d | OpKind::FullyConnected = op.kind() {
+        // One product per weight and output pixel.
+        let channels = op.dims(op.output()).last().copied().unwrap_or(1) as u64;
+        let pixels = op.elements(op.output()) as u64 / channels.max(1);
+        macs = pixels.saturating_mul(op.elements(op.input(1)) as u64);
+        weight_bytes += 12 * channels;
+    }
+    StepInfo {
+        operator: op.index(),
+        name: op.name().to_string(),
+        kind: op.kind(),
+        rule: op.rule(),
+        kernel,
+        isa,
+        inputs: op.input_numbers().iter().map(|&n| n as usize).collect(),
+        output: op.output_number(),
+        macs,
+        weight_bytes,
+        activation_bytes: inputs().map(bytes).sum::<u64>() + op.output().bytes,
+    }
+}
+
+/// The kernels' name of an element type.
+pub(crate) fn elem(code: ElemCode) -> ElemType {
+    match code {
+        ElemCode::U8 => ElemType::U8,
+        ElemCode::S8 => ElemType::S8,
+        ElemCode::U4 => ElemType::U4,
+        ElemCode::S4 => ElemType::S4,
+        ElemCode::S16 => ElemType::S16,
+        ElemCode::S32 => ElemType::S32,
+    }
+}
+
+/// The element type of a checked record.
+fn elem_of(tensor: &TensorRecord) -> ElemCode {
+    ElemCode::from_number(tensor.elem).unwrap_or(ElemCode::U8)
+}
+
+/// Type and zero point of a checked record.
+fn quant(tensor: &TensorRecord) -> Quant {
+    Quant { elem: elem(elem_of(tensor)), zero_point: tensor.zero_point }
+}
+
+/// The rounding of a rule that rescales one accumulator.
+fn rounding(rule: Rule) -> Option<Rounding> {
+    match rule {
+        Rule::RequantOnce | Rule::MulOnce | Rule::MeanOnce | Rule::AverageOnce => Some(Rounding::Once),
+        Rule::RequantTwice | Rule::MulTwice | Rule::MeanTwice => Some(Rounding::Twice),
+        Rule::RequantOnceAway => Some(Rounding::OnceAway),
+        Rule::AddJoint | Rule::AddSeparate | Rule::AddTflite => None,
+        Rule::AverageHalfAway | Rule::Softmax | Rule::Table | Rule::Bilinear10 | Rule::BilinearRational => {
+            None
+        }
+        Rule::Nearest | Rule::Move | Rule::Max | Rule::ArgMax => None,
+    }
+}
+
+/// Where a section starts in the file.
+fn section_start(view: &ModelView, kind: SectionKind) -> usize {
+    view.sections().iter().find(|s| s.kind == kind as u32).map_or(0, |s| s.offset as usize)
+}
+
+/// Entries `first..first + count` of a section as bytes of the file.
+fn entries(view: &ModelView, kind: SectionKind, first: u32, count: usize) -> Range<usize> {
+    let bytes = kind.record_bytes();
+    let start = section_start(view, kind) + first as usize * bytes;
+    start..start + count * bytes
+}
+
+/// Whether two ranges share a byte.
+fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+/// A source that may be the output itself.
+fn in_place(source: Source, output: &Range<usize>) -> Source {
+    match source {
+        Source::Arena(range) if range == *output => Source::InPlace,
+        Source::Arena(_) | Source::File(_) | Source::InPlace => source,
+    }
+}

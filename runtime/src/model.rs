@@ -1,0 +1,223 @@
+//! [`Model`]: the checked bytes of a file.
+
+use alloc::sync::Arc;
+
+use dyadic_format::operator::OperatorRecord;
+use dyadic_format::records::{ProvenanceRecord, RecipeRecord};
+use dyadic_format::{ElemCode, ModelView, Storage, TensorRecord};
+use dyadic_kernels::ElemType;
+
+use crate::arena::Aligned;
+use crate::error::LoadError;
+use crate::lower::elem;
+
+/// A valid `.dyad` file in memory. Clones share it; it may be used from any thread.
+#[derive(Clone, Debug)]
+pub struct Model {
+    bytes: Arc<Bytes>,
+}
+
+/// Who owns the bytes. They never change, so the view that `open` accepted can be made again at any time.
+#[derive(Debug)]
+enum Bytes {
+    Owned(Aligned),
+    Borrowed(&'static [u8]),
+    #[cfg(feature = "std")]
+    Mapped(crate::mapping::Mapping),
+}
+
+impl Bytes {
+    fn get(&self) -> &[u8] {
+        match self {
+            Bytes::Owned(bytes) => bytes.bytes(),
+            Bytes::Borrowed(bytes) => bytes,
+            #[cfg(feature = "std")]
+            Bytes::Mapped(map) => map.bytes(),
+        }
+    }
+}
+
+impl Model {
+    /// Reads the file into private memory and checks it.
+    ///
+    /// # Errors
+    /// [`LoadError::Io`], [`LoadError::Memory`] or [`LoadError::Format`].
+    #[cfg(feature = "std")]
+    pub fn open(path: impl AsRef<std::path::Path>) -> Result<Model, LoadError> {
+        use std::io::Read;
+
+        let path = path.as_ref();
+        let failed = |source| LoadError::Io { path: path.to_path_buf(), source };
+        let mut file = std::fs::File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        let mut bytes = aligned(length)?;
+        file.read_exact(bytes.bytes_mut()).map_err(failed)?;
+        Model::checked(Bytes::Owned(bytes))
+    }
+
+    /// Maps the file and checks it, copying nothing.
+    ///
+    /// # Safety
+    /// As long as the model, a clone of it or a session made of it lives, nobody, in this process or another, changes
+    /// the file's bytes or shortens it. Bytes that change after the check may give wrong results or a panic; a
+    /// shortened file ends the process at the next read. Replace a file by renaming another over it, never by
+    /// writing into it.
+    ///
+    /// # Errors
+    /// [`LoadError::Io`] or [`LoadError::Format`].
+    #[cfg(feature = "std")]
+    #[allow(unsafe_code)]
+    pub unsafe fn map(path: impl AsRef<std::path::Path>) -> Result<Model, LoadError> {
+        let path = path.as_ref();
+        // SAFETY: the caller's promise is that of `Mapping::new`.
+        let map = unsafe { crate::mapping::Mapping::new(path) };
+        let map = map.map_err(|source| LoadError::Io { path: path.to_path_buf(), source })?;
+        Model::checked(Bytes::Mapped(map))
+    }
+
+    /// Borrows bytes that lie in the program or are never freed; they must start on a 64-byte boundary.
+    ///
+    /// # Errors
+    /// [`LoadError::Format`]; its [`Misaligned`](dyadic_format::Problem::Misaligned) says that
+    /// [`Model::from_slice`] is needed.
+    pub fn from_bytes(bytes: &'static [u8]) -> Result<Model, LoadError> {
+        Model::checked(Bytes::Borrowed(bytes))
+    }
+
+    /// Copies the bytes into aligned memory.
+    ///
+    /// # Errors
+    /// [`LoadError::Memory`] or [`LoadError::Format`].
+    pub fn from_slice(bytes: &[u8]) -> Result<Model, LoadError> {
+        let mut copy = aligned(bytes.len() as u64)?;
+        copy.bytes_mut().copy_from_slice(bytes);
+        Model::checked(Bytes::Owned(copy))
+    }
+
+    fn checked(bytes: Bytes) -> Result<Model, LoadError> {
+        ModelView::open(bytes.get())?;
+        Ok(Model { bytes: Arc::new(bytes) })
+    }
+
+    /// The bytes of the file.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get()
+    }
+
+    /// The records of the file. Cheap: nothing is checked again.
+    pub fn view(&self) -> ModelView<'_> {
+        ModelView::reopen(self.bytes()).expect("the bytes were accepted when the model was made")
+    }
+
+    /// BLAKE3 digest of the file, as its header states it; [`ModelView::check_digest`] compares it.
+    pub fn digest(&self) -> [u8; 32] {
+        self.view().header().digest
+    }
+
+    /// Bytes of arena that a session allocates, scratch not counted.
+    pub fn arena_bytes(&self) -> u64 {
+        self.view().header().arena_bytes
+    }
+
+    /// Tensor of that number.
+    pub fn tensor(&self, number: usize) -> Option<TensorInfo<'_>> {
+        let view = self.view();
+        view.tensors().get(number).map(|record| TensorInfo::new(&view, number, record))
+    }
+
+    /// The model's inputs in order.
+    pub fn inputs(&self) -> impl ExactSizeIterator<Item = TensorInfo<'_>> {
+        let view = self.view();
+        view.inputs().iter().map(move |&n| TensorInfo::new(&view, n as usize, &view.tensors()[n as usize]))
+    }
+
+    /// The model's outputs in order.
+    pub fn outputs(&self) -> impl ExactSizeIterator<Item = TensorInfo<'_>> {
+        let view = self.view();
+        view.outputs().iter().map(move |&n| TensorInfo::new(&view, n as usize, &view.tensors()[n as usize]))
+    }
+
+    /// Names of the output classes; none when the file has none.
+    pub fn labels(&self) -> impl ExactSizeIterator<Item = &str> {
+        let view = self.view();
+        (0..view.label_count()).map(move |i| view.label(i).unwrap_or(""))
+    }
+
+    /// How pixels become inputs.
+    pub fn recipe(&self) -> &[RecipeRecord] {
+        self.view().recipe()
+    }
+
+    /// The operators in execution order.
+    pub fn operators(&self) -> &[OperatorRecord] {
+        self.view().operators()
+    }
+
+    /// Where the file comes from, if it says.
+    pub fn provenance(&self) -> Option<&ProvenanceRecord> {
+        self.view().provenance()
+    }
+}
+
+/// Zeroed memory for a file of `length` bytes.
+fn aligned(length: u64) -> Result<Aligned, LoadError> {
+    let bytes = usize::try_from(length).ok().and_then(Aligned::zeroed);
+    bytes.ok_or(LoadError::Memory { bytes: length, limit: u64::MAX })
+}
+
+/// A real scale, exactly `mantissa * 2^exponent`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scale {
+    /// 1 to 2^24 - 1.
+    pub mantissa: i32,
+    /// -149 to 127.
+    pub exponent: i16,
+}
+
+/// What a file says about a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TensorInfo<'a> {
+    /// Number in the file.
+    pub number: usize,
+    /// Name in the source network.
+    pub name: &'a str,
+    /// Extents, outermost first.
+    pub shape: &'a [u32],
+    /// Element type.
+    pub elem: ElemType,
+    /// Scale of a tensor that has one in all; `None` for indices and per-channel weights.
+    pub scale: Option<Scale>,
+    /// Value that stands for real zero.
+    pub zero_point: i32,
+    /// Smallest and largest value that the compiler proved.
+    pub range: (i32, i32),
+    /// Size in bytes.
+    pub bytes: usize,
+    /// Whether it is a constant rather than a place in the arena.
+    pub constant: bool,
+}
+
+impl<'a> TensorInfo<'a> {
+    fn new(view: &ModelView<'a>, number: usize, record: &'a TensorRecord) -> TensorInfo<'a> {
+        let scale = match view.scales(record) {
+            [one] => Some(Scale { mantissa: one.mantissa, exponent: one.exponent }),
+            _ => None,
+        };
+        TensorInfo {
+            number,
+            name: view.text(record.name),
+            shape: record.shape(),
+            elem: ElemCode::from_number(record.elem).map_or(ElemType::U8, elem),
+            scale,
+            zero_point: record.zero_point,
+            range: (record.lo, record.hi),
+            bytes: record.bytes as usize,
+            constant: record.storage != Storage::Arena as u8,
+        }
+    }
+
+    /// Number of elements.
+    pub fn elements(&self) -> usize {
+        self.shape.iter().map(|&extent| extent as usize).product()
+    }
+}

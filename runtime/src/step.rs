@@ -1,0 +1,240 @@
+//! A bound step: what one operator does, with its kernel, parameters and places, checked at load.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use dyadic_format::{OpKind, Rule};
+use dyadic_kernels::ElemType;
+use dyadic_kernels::isa::IsaKind;
+use dyadic_kernels::params::{
+    Add, AveragePool, Conv, Dims, MAX_RANK, MaxPool, Mean, Mul, Output, Quant, Resize, Softmax,
+};
+use dyadic_kernels::registry::{
+    AddFn, AveragePoolFn, Bound, ConvFn, MaxPoolFn, MeanFn, ResizeFn, SoftmaxFn, TableFn,
+};
+use dyadic_kernels::requant::{Dyadic, Rounding};
+
+mod run;
+
+pub(crate) use run::Context;
+
+/// What is known about a step before it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StepInfo {
+    /// Number of the operator in the file.
+    pub operator: usize,
+    /// The source nodes it stands for, comma-separated.
+    pub name: String,
+    /// What it computes.
+    pub kind: OpKind,
+    /// Rounding and order of evaluation.
+    pub rule: Rule,
+    /// The kernel that runs; `in_place` where there is nothing to do.
+    pub kernel: &'static str,
+    /// Instruction set of the kernel.
+    pub isa: IsaKind,
+    /// Tensor numbers of the inputs.
+    pub inputs: Vec<usize>,
+    /// Tensor number of the output.
+    pub output: usize,
+    /// Multiply-accumulates of a convolution or fully connected layer; 0 for the others.
+    pub macs: u64,
+    /// Bytes of weights, bias and rescaling constants that a run reads.
+    pub weight_bytes: u64,
+    /// Bytes of activations that a run reads and writes.
+    pub activation_bytes: u64,
+}
+
+/// Where an input lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// In the arena, apart from the output.
+    Arena(Range<usize>),
+    /// In the file.
+    File(Range<usize>),
+    /// In the output itself, element by element.
+    InPlace,
+}
+
+/// Where a convolution's kernel finds its weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Weights {
+    /// In the file: the logical or the packed bytes.
+    File(Range<usize>),
+    /// Packed at load: entry of the session's list.
+    Repacked(usize),
+}
+
+/// A checked operator.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// Bytes of the output in the arena.
+    pub(crate) output: Range<usize>,
+    /// Whether there is enough work to share it out.
+    pub(crate) large: bool,
+    /// The output is an odd number of 4-bit elements: its last nibble is kept zero.
+    pub(crate) odd_nibbles: bool,
+    pub(crate) action: Action,
+}
+
+/// What a step does. Slices that parameters borrow are empty here and filled in from the file at every run.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Any rows of the output can be computed alone.
+    Rows(Rows),
+    /// An output element depends on the input elements of the same number.
+    Elements(Elements),
+    /// Computed at once.
+    Whole(Whole),
+    /// Bytes are moved.
+    Move(Move),
+}
+
+/// Operators on windows.
+#[derive(Debug)]
+pub(crate) enum Rows {
+    Conv(ConvStep),
+    /// `constants`: multipliers, then shifts, one per count of taps.
+    AveragePool {
+        kernel: Bound<AveragePoolFn>,
+        params: AveragePool<'static>,
+        constants: Option<Range<usize>>,
+        input: Source,
+    },
+    MaxPool {
+        kernel: Bound<MaxPoolFn>,
+        params: MaxPool,
+        input: Source,
+    },
+    Bilinear {
+        kernel: Bound<ResizeFn>,
+        params: Resize,
+        input: Source,
+    },
+}
+
+/// Operators on equal shapes.
+#[derive(Debug)]
+pub(crate) enum Elements {
+    Add { kernel: Bound<AddFn>, params: Add, first: Source, second: Source },
+    Table { kernel: Bound<TableFn>, table: Range<usize>, input: Source },
+}
+
+/// Everything else that computes.
+#[derive(Debug)]
+pub(crate) enum Whole {
+    /// `shapes`: first input, second input, output.
+    Add {
+        params: Add,
+        shapes: [Dims; 3],
+        first: Source,
+        second: Source,
+    },
+    Mul {
+        params: Mul,
+        shapes: [Dims; 3],
+        first: Source,
+        second: Source,
+    },
+    Mean {
+        kernel: Bound<MeanFn>,
+        params: Mean,
+        input: Source,
+    },
+    Softmax {
+        kernel: Bound<SoftmaxFn>,
+        params: Softmax,
+        input: Source,
+    },
+    Requantize {
+        from: Quant,
+        scale: Dyadic,
+        rounding: Rounding,
+        to: Output,
+        count: usize,
+        input: Source,
+    },
+    ArgMax {
+        elem: ElemType,
+        outer: usize,
+        depth: usize,
+        inner: usize,
+        input: Source,
+    },
+}
+
+/// Data movement.
+#[derive(Debug)]
+pub(crate) enum Move {
+    Nearest {
+        params: Resize,
+        input: Source,
+    },
+    Pad {
+        elem: ElemType,
+        shape: Dims,
+        before: [usize; MAX_RANK],
+        value: i32,
+        out: Dims,
+        input: Source,
+    },
+    Tile {
+        elem: ElemType,
+        shape: Dims,
+        out: Dims,
+        input: Source,
+    },
+    StridedCopy {
+        elem: ElemType,
+        start: usize,
+        strides: [isize; MAX_RANK],
+        out: Dims,
+        input: Source,
+    },
+    Concat {
+        outer: usize,
+        pitch: usize,
+        branches: Vec<Branch>,
+    },
+    Copy {
+        input: Source,
+    },
+    /// The input already is the output.
+    Nothing,
+}
+
+/// Convolution, depthwise convolution, fully connected layer.
+#[derive(Debug)]
+pub(crate) struct ConvStep {
+    pub(crate) kernel: Bound<ConvFn>,
+    pub(crate) params: Conv<'static>,
+    /// Logical weights, empty for a kernel that reads packed ones.
+    pub(crate) logical: Range<usize>,
+    pub(crate) weights: Weights,
+    /// Bias, multipliers and shifts, `out_channels` of each.
+    pub(crate) constants: Range<usize>,
+    pub(crate) scratch: usize,
+    pub(crate) input: Source,
+}
+
+/// One branch of a concatenation that is not made in its place.
+#[derive(Debug)]
+pub(crate) struct Branch {
+    pub(crate) input: Source,
+    /// Bytes of a run, and where a run starts in the output's.
+    pub(crate) run: usize,
+    pub(crate) first: usize,
+    pub(crate) table: Option<Range<usize>>,
+}
+
+impl Step {
+    /// Scratch bytes of one band.
+    pub(crate) fn scratch(&self) -> usize {
+        match &self.action {
+            Action::Rows(Rows::Conv(conv)) => conv.scratch,
+            Action::Rows(_) | Action::Elements(_) | Action::Whole(_) | Action::Move(_) => 0,
+        }
+    }
+}

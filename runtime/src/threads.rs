@@ -1,0 +1,174 @@
+//! Worker threads: started and pinned once, one of them leads.
+//!
+//! A session with `N` threads has `N` workers. One of them, the leader, waits for an executor, runs its steps and
+//! hands it back; it splits a step by nested `rayon::join`, which allocates nothing inside the pool. The caller only
+//! waits. The executor changes hands as a box in a slot, so neither side allocates and no memory is shared.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::error::{LoadError, Warning};
+use crate::parallel::Parallel;
+use crate::session::Executor;
+
+/// What is in the slot.
+enum Slot {
+    Empty,
+    /// For the leader: run these steps.
+    Task(Box<Executor>, Range<usize>),
+    /// For the caller: done, or a step panicked.
+    Done(Box<Executor>, bool),
+    /// For the leader: no more tasks.
+    Stop,
+}
+
+/// The slot and the number of living workers.
+struct Shared {
+    slot: Mutex<Slot>,
+    slot_changed: Condvar,
+    alive: Mutex<usize>,
+    alive_changed: Condvar,
+}
+
+/// A lock whose holder panicked still guards plain values.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn wait<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    condition.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Shared {
+    fn put(&self, slot: Slot) {
+        *lock(&self.slot) = slot;
+        self.slot_changed.notify_all();
+    }
+
+    /// Waits until `wanted` and takes what is there.
+    fn take(&self, wanted: impl Fn(&Slot) -> bool) -> Slot {
+        let mut slot = lock(&self.slot);
+        while !wanted(&slot) {
+            slot = wait(&self.slot_changed, slot);
+        }
+        std::mem::replace(&mut *slot, Slot::Empty)
+    }
+
+    fn lead(&self, threads: usize) {
+        let parallel = Joined { threads };
+        loop {
+            match self.take(|slot| matches!(slot, Slot::Task(..) | Slot::Stop)) {
+                Slot::Task(mut executor, steps) => {
+                    // The executor is plain bytes and stays valid whatever a step left undone.
+                    let run = AssertUnwindSafe(|| executor.run(steps, &parallel));
+                    let panicked = catch_unwind(run).is_err();
+                    self.put(Slot::Done(executor, panicked));
+                }
+                Slot::Stop | Slot::Empty | Slot::Done(..) => return,
+            }
+        }
+    }
+}
+
+/// A loop inside the pool, halved until one call is left.
+struct Joined {
+    threads: usize,
+}
+
+impl Parallel for Joined {
+    fn threads(&self) -> usize {
+        self.threads
+    }
+
+    fn for_each(&self, count: usize, job: &(dyn Fn(usize) + Sync)) {
+        halve(0..count, job);
+    }
+}
+
+fn halve(range: Range<usize>, job: &(dyn Fn(usize) + Sync)) {
+    match range.len() {
+        0 => {}
+        1 => job(range.start),
+        length => {
+            let middle = range.start + length / 2;
+            rayon::join(|| halve(range.start..middle, job), || halve(middle..range.end, job));
+        }
+    }
+}
+
+/// The workers of a session.
+pub(crate) struct Workers {
+    shared: Arc<Shared>,
+    pool: Option<ThreadPool>,
+}
+
+impl Workers {
+    /// Starts `threads` workers and pins worker `i` to `cores[i]`.
+    pub(crate) fn start(
+        threads: usize,
+        cores: Option<&[usize]>,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Workers, LoadError> {
+        let shared = Arc::new(Shared {
+            slot: Mutex::new(Slot::Empty),
+            slot_changed: Condvar::new(),
+            alive: Mutex::new(0),
+            alive_changed: Condvar::new(),
+        });
+        let (born, gone) = (Arc::clone(&shared), Arc::clone(&shared));
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("dyadic-{index}"))
+            .start_handler(move |_| *lock(&born.alive) += 1)
+            .exit_handler(move |_| {
+                *lock(&gone.alive) -= 1;
+                gone.alive_changed.notify_all();
+            })
+            .build()
+            .map_err(|error| LoadError::Threads { reason: error.to_string() })?;
+        if let Some(cores) = cores {
+            let pinned = pool.broadcast(|worker| pin(cores[worker.index()]));
+            for (thread, _) in pinned.iter().enumerate().filter(|(_, pinned)| !**pinned) {
+                warnings.push(Warning::NotPinned { thread, core: cores[thread] });
+            }
+        }
+        let leader = Arc::clone(&shared);
+        pool.spawn(move || leader.lead(threads));
+        Ok(Workers { shared, pool: Some(pool) })
+    }
+
+    /// Runs steps on the workers; the flag says whether one panicked.
+    pub(crate) fn run(&self, executor: Box<Executor>, steps: Range<usize>) -> (Box<Executor>, bool) {
+        self.shared.put(Slot::Task(executor, steps));
+        match self.shared.take(|slot| matches!(slot, Slot::Done(..))) {
+            Slot::Done(executor, panicked) => (executor, panicked),
+            Slot::Empty | Slot::Task(..) | Slot::Stop => unreachable!("only a finished task is taken"),
+        }
+    }
+}
+
+impl Drop for Workers {
+    /// Ends the leader, then the pool, and waits until every worker is gone.
+    fn drop(&mut self) {
+        self.shared.put(Slot::Stop);
+        drop(self.pool.take());
+        let mut alive = lock(&self.shared.alive);
+        while *alive > 0 {
+            alive = wait(&self.shared.alive_changed, alive);
+        }
+    }
+}
+
+impl std::fmt::Debug for Workers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Workers").finish_non_exhaustive()
+    }
+}
+
+/// Pins the calling thread; `false` when the system refuses.
+pub(crate) fn pin(core: usize) -> bool {
+    core_affinity::set_for_current(core_affinity::CoreId { id: core })
+}
