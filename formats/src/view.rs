@@ -83,34 +83,38 @@ impl<'a> ModelView<'a> {
     /// The first thing found wrong, with its byte offset in the file.
     pub fn open(file: &'a [u8]) -> Result<ModelView<'a>, FormatError> {
         let header = check_header(file)?;
-        let sections = Sections { file, table: check_table(file, header)? };
-        let view = ModelView::assemble(header, &sections)?;
+        let view = ModelView::assemble(file, header, check_table(file, header)?)?;
         validate::records(&view)?;
         Ok(view)
     }
 
-    /// The view of bytes that [`ModelView::open`] has accepted before, without checking them again: for an owner of
-    /// the bytes that cannot keep a borrowed view beside them. Costs a look at the section table.
+    /// The view of bytes that [`ModelView::open`] accepted before, without checking them again. Bytes that have changed
+    /// since may give an error or, later, a panic; never undefined behaviour.
     ///
     /// # Errors
-    /// When the bytes are too short or not aligned.
-    ///
-    /// # Panics
-    /// This and the methods of the view may panic when `open` has not accepted these very bytes.
+    /// When the bytes are no longer a file.
     pub fn reopen(file: &'a [u8]) -> Result<ModelView<'a>, FormatError> {
-        let short = Problem::TooShort { expected: HEADER_BYTES as u64, found: file.len() as u64 };
-        let bytes = file.get(..HEADER_BYTES).ok_or(FormatError { offset: 0, problem: short })?;
-        let misaligned = |_| FormatError { offset: 0, problem: Problem::Misaligned };
-        let header: &Header = bytemuck::try_from_bytes(bytes).map_err(misaligned)?;
-        let table = &file[HEADER_BYTES..][..header.section_count as usize * size_of::<SectionRecord>()];
-        let table = bytemuck::try_cast_slice(table).map_err(misaligned)?;
-        ModelView::assemble(header, &Sections { file, table })
+        let short = || FormatError {
+            offset: 0,
+            problem: Problem::TooShort { expected: HEADER_BYTES as u64, found: file.len() as u64 },
+        };
+        let header: &Header =
+            file.get(..HEADER_BYTES).and_then(|b| bytemuck::try_from_bytes(b).ok()).ok_or_else(short)?;
+        let bytes = (header.section_count as usize).min(validate::MAX_SECTIONS) * size_of::<SectionRecord>();
+        let table = file.get(HEADER_BYTES..).and_then(|b| b.get(..bytes)).ok_or_else(short)?;
+        let table = bytemuck::try_cast_slice(table).map_err(|_| short())?;
+        ModelView::assemble(file, header, table)
     }
 
-    fn assemble(header: &'a Header, sections: &Sections<'a>) -> Result<ModelView<'a>, FormatError> {
+    fn assemble(
+        file: &'a [u8],
+        header: &'a Header,
+        table: &'a [SectionRecord],
+    ) -> Result<ModelView<'a>, FormatError> {
+        let sections = Sections { file, table };
         let provenance = sections.records::<ProvenanceRecord>(SectionKind::Provenance)?;
         Ok(ModelView {
-            file: sections.file,
+            file,
             header,
             sections: sections.table,
             strings: sections.required(SectionKind::Strings)?,

@@ -57,6 +57,8 @@ pub enum LoadError {
     Isa {
         /// The instruction set.
         wanted: IsaKind,
+        /// The strongest one here.
+        best: IsaKind,
     },
     /// An option has a value that is not allowed.
     Option {
@@ -90,8 +92,8 @@ impl fmt::Display for LoadError {
                 write!(f, "the network needs {bytes} bytes of memory, allowed are {limit}")
             }
             LoadError::Memory { bytes, .. } => write!(f, "{bytes} bytes of memory are not available"),
-            LoadError::Isa { wanted } => {
-                write!(f, "this CPU does not run the instruction set {}", wanted.name())
+            LoadError::Isa { wanted, best } => {
+                write!(f, "this CPU does not run {}; the best it has is {}", wanted.name(), best.name())
             }
             LoadError::Option { option, found, expected } => {
                 write!(f, "option {option} is {found}, expected {expected}")

@@ -42,14 +42,14 @@ mod threads;
 
 pub use dyadic_format as format;
 pub use dyadic_kernels::ElemType;
-pub use dyadic_kernels::isa::IsaKind;
+pub use dyadic_kernels::isa::{Cpu, IsaKind};
 
 pub use error::{LoadError, RunError, Warning};
-pub use model::{Model, Scale, TensorInfo};
+pub use model::{Model, TensorInfo};
 pub use options::Options;
 pub use parallel::{Inline, MAX_BANDS, Parallel};
 #[cfg(feature = "std")]
-pub use profile::{Profile, RunTicks};
+pub use profile::Profile;
 pub use self_test::SelfTestError;
 pub use session::Session;
 pub use step::StepInfo;

@@ -1,10 +1,12 @@
 //! [`Model`]: the checked bytes of a file.
 
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use dyadic_format::operator::OperatorRecord;
 use dyadic_format::records::{ProvenanceRecord, RecipeRecord};
-use dyadic_format::{ElemCode, ModelView, Storage, TensorRecord};
+use dyadic_format::{ElemCode, ModelView, Storage};
 use dyadic_kernels::ElemType;
 
 use crate::arena::Aligned;
@@ -14,7 +16,14 @@ use crate::lower::elem;
 /// A valid `.dyad` file in memory. Clones share it; it may be used from any thread.
 #[derive(Clone, Debug)]
 pub struct Model {
-    bytes: Arc<Bytes>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    bytes: Bytes,
+    inputs: Vec<TensorInfo>,
+    outputs: Vec<TensorInfo>,
 }
 
 /// Who owns the bytes. They never change, so the view that `open` accepted can be made again at any time.
@@ -79,7 +88,7 @@ impl Model {
     ///
     /// # Errors
     /// [`LoadError::Format`]; its [`Misaligned`](dyadic_format::Problem::Misaligned) says that
-    /// [`Model::from_slice`] is needed.
+    /// [`Model::copy_of`] is needed.
     pub fn from_bytes(bytes: &'static [u8]) -> Result<Model, LoadError> {
         Model::checked(Bytes::Borrowed(bytes))
     }
@@ -88,25 +97,33 @@ impl Model {
     ///
     /// # Errors
     /// [`LoadError::Memory`] or [`LoadError::Format`].
-    pub fn from_slice(bytes: &[u8]) -> Result<Model, LoadError> {
+    pub fn copy_of(bytes: &[u8]) -> Result<Model, LoadError> {
         let mut copy = aligned(bytes.len() as u64)?;
         copy.bytes_mut().copy_from_slice(bytes);
         Model::checked(Bytes::Owned(copy))
     }
 
     fn checked(bytes: Bytes) -> Result<Model, LoadError> {
-        ModelView::open(bytes.get())?;
-        Ok(Model { bytes: Arc::new(bytes) })
+        let view = ModelView::open(bytes.get())?;
+        let infos = |numbers: &[u32]| numbers.iter().map(|&n| TensorInfo::new(&view, n as usize)).collect();
+        let (inputs, outputs) = (infos(view.inputs()), infos(view.outputs()));
+        Ok(Model { inner: Arc::new(Inner { bytes, inputs, outputs }) })
     }
 
     /// The bytes of the file.
     pub fn bytes(&self) -> &[u8] {
-        self.bytes.get()
+        self.inner.bytes.get()
     }
 
     /// The records of the file. Cheap: nothing is checked again.
+    ///
+    /// # Panics
+    /// When the file was changed while it is mapped, against the contract of [`Model::map`].
     pub fn view(&self) -> ModelView<'_> {
-        ModelView::reopen(self.bytes()).expect("the bytes were accepted when the model was made")
+        match ModelView::reopen(self.bytes()) {
+            Ok(view) => view,
+            Err(error) => panic!("the file was changed while it is mapped: {error}"),
+        }
     }
 
     /// BLAKE3 digest of the file, as its header states it; [`ModelView::check_digest`] compares it.
@@ -120,21 +137,19 @@ impl Model {
     }
 
     /// Tensor of that number.
-    pub fn tensor(&self, number: usize) -> Option<TensorInfo<'_>> {
+    pub fn tensor(&self, number: usize) -> Option<TensorInfo> {
         let view = self.view();
-        view.tensors().get(number).map(|record| TensorInfo::new(&view, number, record))
+        (number < view.tensors().len()).then(|| TensorInfo::new(&view, number))
     }
 
     /// The model's inputs in order.
-    pub fn inputs(&self) -> impl ExactSizeIterator<Item = TensorInfo<'_>> {
-        let view = self.view();
-        view.inputs().iter().map(move |&n| TensorInfo::new(&view, n as usize, &view.tensors()[n as usize]))
+    pub fn inputs(&self) -> &[TensorInfo] {
+        &self.inner.inputs
     }
 
     /// The model's outputs in order.
-    pub fn outputs(&self) -> impl ExactSizeIterator<Item = TensorInfo<'_>> {
-        let view = self.view();
-        view.outputs().iter().map(move |&n| TensorInfo::new(&view, n as usize, &view.tensors()[n as usize]))
+    pub fn outputs(&self) -> &[TensorInfo] {
+        &self.inner.outputs
     }
 
     /// Names of the output classes; none when the file has none.
@@ -165,28 +180,20 @@ fn aligned(length: u64) -> Result<Aligned, LoadError> {
     bytes.ok_or(LoadError::Memory { bytes: length, limit: u64::MAX })
 }
 
-/// A real scale, exactly `mantissa * 2^exponent`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scale {
-    /// 1 to 2^24 - 1.
-    pub mantissa: i32,
-    /// -149 to 127.
-    pub exponent: i16,
-}
-
 /// What a file says about a tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TensorInfo<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorInfo {
     /// Number in the file.
     pub number: usize,
     /// Name in the source network.
-    pub name: &'a str,
+    pub name: String,
     /// Extents, outermost first.
-    pub shape: &'a [u32],
-    /// Element type.
+    pub shape: Vec<usize>,
+    /// Element type; indices are s32 without a scale.
     pub elem: ElemType,
-    /// Scale of a tensor that has one in all; `None` for indices and per-channel weights.
-    pub scale: Option<Scale>,
+    /// Scale of a tensor that has one in all, exactly `mantissa * 2^exponent`; `None` for indices and per-channel
+    /// weights.
+    pub scale: Option<(i32, i32)>,
     /// Value that stands for real zero.
     pub zero_point: i32,
     /// Smallest and largest value that the compiler proved.
@@ -197,16 +204,17 @@ pub struct TensorInfo<'a> {
     pub constant: bool,
 }
 
-impl<'a> TensorInfo<'a> {
-    fn new(view: &ModelView<'a>, number: usize, record: &'a TensorRecord) -> TensorInfo<'a> {
+impl TensorInfo {
+    fn new(view: &ModelView, number: usize) -> TensorInfo {
+        let record = &view.tensors()[number];
         let scale = match view.scales(record) {
-            [one] => Some(Scale { mantissa: one.mantissa, exponent: one.exponent }),
+            [one] => Some((one.mantissa, i32::from(one.exponent))),
             _ => None,
         };
         TensorInfo {
             number,
-            name: view.text(record.name),
-            shape: record.shape(),
+            name: view.text(record.name).to_string(),
+            shape: record.shape().iter().map(|&extent| extent as usize).collect(),
             elem: ElemCode::from_number(record.elem).map_or(ElemType::U8, elem),
             scale,
             zero_point: record.zero_point,
@@ -218,6 +226,6 @@ impl<'a> TensorInfo<'a> {
 
     /// Number of elements.
     pub fn elements(&self) -> usize {
-        self.shape.iter().map(|&extent| extent as usize).product()
+        self.shape.iter().product()
     }
 }

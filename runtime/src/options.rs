@@ -6,14 +6,13 @@ use dyadic_kernels::isa::IsaKind;
 
 /// How a session is to run. `Options::default()` is one thread on the strongest instruction set of this CPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Options {
     /// Threads, 1 to [`crate::MAX_BANDS`]. One thread means the caller's own; more means as many workers, started and
     /// pinned once.
     pub threads: usize,
-    /// Core of every thread, one each: worker `i` is pinned to `cores[i]`. With one thread, [`crate::Session::new`]
-    /// pins the thread that calls it. A core that cannot be pinned is a [`crate::Warning`].
-    pub cores: Option<Vec<usize>>,
+    /// Worker `i` is pinned to `cores[i]`, where that is given. With one thread, [`crate::Session::new`] pins the
+    /// thread that calls it. A core that cannot be pinned is a [`crate::Warning`].
+    pub cores: Vec<usize>,
     /// The instruction set whose kernels to use, and those it includes; `None` takes the strongest of this CPU.
     pub isa: Option<IsaKind>,
     /// Runs whose ticks are kept for [`crate::Session::profile`]; 0 switches the recorder off.
@@ -25,6 +24,6 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { threads: 1, cores: None, isa: None, profile_runs: 0, memory_limit: 4 << 30 }
+        Options { threads: 1, cores: Vec::new(), isa: None, profile_runs: 0, memory_limit: 4 << 30 }
     }
 }

@@ -90,50 +90,52 @@ pub struct Profile<'a> {
     recorder: &'a Recorder,
 }
 
-/// One run in nanoseconds. `whole` is at least the sum of the others; what is left is the work of the session itself,
-/// with several threads above all the hand-over to the workers and back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RunTicks<'a> {
-    /// The whole call.
-    pub whole: u64,
-    /// Copying the inputs; 0 for [`crate::Session::run`].
-    pub input: u64,
-    /// Copying the outputs; 0 for [`crate::Session::run`].
-    pub output: u64,
-    /// Each step, in order.
-    pub steps: &'a [u64],
-}
-
+/// Times are nanoseconds. A run is counted from 0, the oldest that is kept first. The whole of a run is at least the sum
+/// of its parts; what is left is the work of the session itself, with several threads above all the hand-over to the
+/// workers and back.
 impl<'a> Profile<'a> {
     /// Runs that are kept.
-    pub fn len(&self) -> usize {
+    pub fn runs(&self) -> usize {
         usize::try_from(self.recorder.total).map_or(self.recorder.capacity, |n| n.min(self.recorder.capacity))
     }
 
-    /// Whether nothing has run yet.
-    pub fn is_empty(&self) -> bool {
-        self.recorder.total == 0
-    }
-
     /// Runs since the session was made or [`crate::Session::clear_profile`] was called.
-    pub fn total(&self) -> u64 {
+    pub fn total_runs(&self) -> u64 {
         self.recorder.total
     }
 
-    /// Run `index` of those that are kept, the oldest first.
-    pub fn run(&self, index: usize) -> Option<RunTicks<'a>> {
-        if index >= self.len() {
-            return None;
-        }
-        let number = self.recorder.total - self.len() as u64 + index as u64;
-        let (head, steps) = self.recorder.ticks[self.recorder.run(number)].split_at(HEAD);
-        Some(RunTicks { whole: head[0], input: head[1], output: head[2], steps })
+    /// Steps of a run.
+    pub fn steps(&self) -> usize {
+        self.recorder.steps
     }
 
-    /// All runs that are kept, the oldest first.
-    pub fn runs(&self) -> impl Iterator<Item = RunTicks<'a>> {
-        let profile = *self;
-        (0..self.len()).filter_map(move |index| profile.run(index))
+    /// The whole call.
+    ///
+    /// # Panics
+    /// This and the methods below: when `run` is not below [`Profile::runs`].
+    pub fn whole(&self, run: usize) -> u64 {
+        self.row(run)[0]
+    }
+
+    /// Copying the inputs; 0 for [`crate::Session::run`].
+    pub fn input_copy(&self, run: usize) -> u64 {
+        self.row(run)[1]
+    }
+
+    /// Copying the outputs; 0 for [`crate::Session::run`].
+    pub fn output_copy(&self, run: usize) -> u64 {
+        self.row(run)[2]
+    }
+
+    /// Every step, in order.
+    pub fn step_ticks(&self, run: usize) -> &'a [u64] {
+        &self.row(run)[HEAD..]
+    }
+
+    fn row(&self, run: usize) -> &'a [u64] {
+        assert!(run < self.runs(), "run {run} of {}", self.runs());
+        let number = self.recorder.total - self.runs() as u64 + run as u64;
+        &self.recorder.ticks[self.recorder.run(number)]
     }
 }
 
@@ -152,19 +154,18 @@ mod tests {
     fn the_ring_keeps_the_last_runs_in_order() {
         let mut budget = Budget::new(1 << 20);
         let mut recorder = Recorder::new(3, 2, &mut budget).expect("enough memory").expect("runs to keep");
-        assert!(recorder.profile().is_empty());
+        assert_eq!(recorder.profile().runs(), 0);
         for run in 0..5 {
             recorder.step(0, 10 * run);
             recorder.step(1, 10 * run + 1);
             recorder.finish(10 * run + 2, 10 * run + 3, 10 * run + 4);
             let profile = recorder.profile();
-            let wholes: Vec<u64> = profile.runs().map(|r| r.whole).collect();
+            let wholes: Vec<u64> = (0..profile.runs()).map(|r| profile.whole(r)).collect();
             let expected: Vec<u64> = ((run + 1).saturating_sub(3)..=run).map(|r| 10 * r + 2).collect();
-            assert_eq!((wholes, profile.total()), (expected, run + 1));
+            assert_eq!((wholes, profile.total_runs()), (expected, run + 1));
         }
         let profile = recorder.profile();
-        let last = profile.run(2).expect("three runs are kept");
-        assert_eq!(last, RunTicks { whole: 42, input: 43, output: 44, steps: &[40, 41] });
-        assert_eq!(profile.run(3), None);
+        assert_eq!((profile.input_copy(2), profile.output_copy(2)), (43, 44));
+        assert_eq!(profile.step_ticks(2), [40, 41]);
     }
 }

@@ -3,8 +3,6 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use dyadic_kernels::ElemType;
-
 use crate::error::{LoadError, RunError};
 use crate::model::{Model, TensorInfo};
 use crate::options::Options;
@@ -82,12 +80,12 @@ impl SplitMix64 {
 }
 
 /// Fills `bytes` with elements `lo + next() % (hi - lo + 1)` in element order.
-fn fill(stream: &mut SplitMix64, tensor: &TensorInfo, elem: ElemType, bytes: &mut [u8]) {
+fn fill(stream: &mut SplitMix64, tensor: &TensorInfo, bytes: &mut [u8]) {
     let (lo, hi) = (i64::from(tensor.range.0), i64::from(tensor.range.1));
     bytes.fill(0);
     for index in 0..tensor.elements() {
         let value = lo + (stream.next() % (hi - lo + 1) as u64) as i64;
-        elem.store(bytes, index, value as i32);
+        tensor.elem.store(bytes, index, value as i32);
     }
 }
 
@@ -97,8 +95,8 @@ impl Session {
     pub fn fill_seeded(&mut self, seed: u64) {
         let model = self.model().clone();
         let mut stream = SplitMix64(seed);
-        for (index, tensor) in model.inputs().enumerate() {
-            fill(&mut stream, &tensor, tensor.elem, self.input_mut(index));
+        for (index, tensor) in model.inputs().iter().enumerate() {
+            fill(&mut stream, tensor, self.input_mut(index));
         }
     }
 

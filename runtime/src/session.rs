@@ -99,22 +99,22 @@ impl Session {
     /// [`LoadError::Operator`] or [`LoadError::Tensor`] when the file asks for something that is not defined,
     /// [`LoadError::Memory`], [`LoadError::Isa`], [`LoadError::Option`], [`LoadError::Threads`].
     pub fn new(model: Model, options: &Options) -> Result<Session, LoadError> {
-        check(options)?;
+        check_threads(options.threads)?;
         let mut warnings = Vec::new();
-        let cores = options.cores.as_deref();
+        let cores = &options.cores;
         #[cfg(feature = "std")]
         if options.threads > 1 {
             let workers = crate::threads::Workers::start(options.threads, cores, &mut warnings)?;
             return Session::load(model, options, Engine::Workers(workers), options.threads, warnings);
         }
         #[cfg(feature = "std")]
-        if let Some(&[core]) = cores
+        if let Some(&core) = cores.first()
             && !crate::threads::pin(core)
         {
             warnings.push(Warning::NotPinned { thread: 0, core });
         }
         #[cfg(not(feature = "std"))]
-        warnings.extend(cores.into_iter().flatten().map(|&core| Warning::NotPinned { thread: 0, core }));
+        warnings.extend(cores.iter().map(|&core| Warning::NotPinned { thread: 0, core }));
         Session::load(model, options, Engine::Caller(Box::new(Inline)), 1, warnings)
     }
 
@@ -128,7 +128,7 @@ impl Session {
         parallel: Box<dyn Parallel>,
     ) -> Result<Session, LoadError> {
         let threads = parallel.threads();
-        check(&Options { threads, cores: None, ..options.clone() })?;
+        check_threads(threads)?;
         Session::load(model, options, Engine::Caller(parallel), threads, Vec::new())
     }
 
@@ -145,7 +145,7 @@ impl Session {
         let cpu = Cpu::compiled();
         let isa = options.isa.unwrap_or(cpu.best());
         if !cpu.has(isa) {
-            return Err(LoadError::Isa { wanted: isa });
+            return Err(LoadError::Isa { wanted: isa, best: cpu.best() });
         }
         let view = model.view();
         let mut budget = Budget::new(options.memory_limit);
@@ -198,6 +198,11 @@ impl Session {
     /// What was noticed at load.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    /// Bytes of activations, scratch not counted.
+    pub fn arena_bytes(&self) -> usize {
+        self.arena().len()
     }
 
     /// The steps in execution order, one per operator of the file.
@@ -331,20 +336,11 @@ impl Session {
     }
 }
 
-fn check(options: &Options) -> Result<(), LoadError> {
-    use alloc::string::ToString;
-
-    if !(1..=MAX_BANDS).contains(&options.threads) {
-        let found = options.threads.to_string();
-        return Err(LoadError::Option { option: "threads", found, expected: "1 to 64" });
+fn check_threads(threads: usize) -> Result<(), LoadError> {
+    if (1..=MAX_BANDS).contains(&threads) {
+        return Ok(());
     }
-    match &options.cores {
-        Some(cores) if cores.len() != options.threads => {
-            let found = alloc::format!("{cores:?}");
-            Err(LoadError::Option { option: "cores", found, expected: "one core per thread" })
-        }
-        _ => Ok(()),
-    }
+    Err(LoadError::Option { option: "threads", found: alloc::format!("{threads}"), expected: "1 to 64" })
 }
 
 fn check_lengths(

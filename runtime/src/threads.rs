@@ -109,7 +109,7 @@ impl Workers {
     /// Starts `threads` workers and pins worker `i` to `cores[i]`.
     pub(crate) fn start(
         threads: usize,
-        cores: Option<&[usize]>,
+        cores: &[usize],
         warnings: &mut Vec<Warning>,
     ) -> Result<Workers, LoadError> {
         let shared = Arc::new(Shared {
@@ -129,11 +129,9 @@ impl Workers {
             })
             .build()
             .map_err(|error| LoadError::Threads { reason: error.to_string() })?;
-        if let Some(cores) = cores {
-            let pinned = pool.broadcast(|worker| pin(cores[worker.index()]));
-            for (thread, _) in pinned.iter().enumerate().filter(|(_, pinned)| !**pinned) {
-                warnings.push(Warning::NotPinned { thread, core: cores[thread] });
-            }
+        let pinned = pool.broadcast(|worker| cores.get(worker.index()).is_none_or(|&core| pin(core)));
+        for (thread, _) in pinned.iter().enumerate().filter(|(_, pinned)| !**pinned) {
+            warnings.push(Warning::NotPinned { thread, core: cores[thread] });
         }
         let leader = Arc::clone(&shared);
         pool.spawn(move || leader.lead(threads));

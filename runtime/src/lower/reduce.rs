@@ -1,10 +1,12 @@
 //! Mean over axes, softmax, index of the largest value.
 
+use dyadic_format::Rule;
 use dyadic_format::operator::{ArgMaxParams, MeanParams, SoftmaxParams};
 use dyadic_kernels::ElemType;
 use dyadic_kernels::isa::IsaKind;
 use dyadic_kernels::params::{MAX_RANK, Mean, Softmax};
 use dyadic_kernels::registry::{Choice, KernelOp};
+use dyadic_kernels::requant::{Dyadic, MAX_SHIFT, MIN_SHIFT};
 
 use super::operator::{ACTIVATIONS, BYTES, Operator};
 use super::{KernelName, named, quant};
@@ -29,7 +31,7 @@ pub(super) fn mean(op: &Operator, p: &MeanParams, choice: Choice) -> Result<(Act
         shape,
         axes,
         input: quant(op.input(0)),
-        scale: op.dyadic(p.multiplier, p.shift)?,
+        scale: mean_factor(op, p)?,
         rounding: op.rounding()?,
         output: op.end(p.lo, p.hi),
     };
@@ -37,6 +39,16 @@ pub(super) fn mean(op: &Operator, p: &MeanParams, choice: Choice) -> Result<(Act
     let kernel =
         kernel.ok_or_else(|| op.refusal("kernel", KernelOp::Mean, "one that takes these parameters"))?;
     Ok((Action::Whole(Whole::Mean { kernel, params, input: op.source(0)? }), named(kernel.kernel())))
+}
+
+/// TFLite divides the multiplier by the count, so under its rule any multiplier may come out.
+fn mean_factor(op: &Operator, p: &MeanParams) -> Result<Dyadic, LoadError> {
+    if op.rule() != Rule::MeanTwice {
+        return op.dyadic(p.multiplier, p.shift);
+    }
+    let valid = p.multiplier >= 0 && (MIN_SHIFT..=MAX_SHIFT).contains(&p.shift);
+    op.require(valid, "factor", (p.multiplier, p.shift), "multiplier of at least 0, shift 16 to 62")?;
+    Ok(Dyadic { multiplier: p.multiplier, shift: p.shift })
 }
 
 pub(super) fn softmax(
