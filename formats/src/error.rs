@@ -79,6 +79,38 @@ pub enum Problem {
         /// Elements that are there.
         limit: u64,
     },
+    /// A tensor is read before anything has written it.
+    NotWritten {
+        /// Its number.
+        tensor: u32,
+    },
+    /// A tensor is read after another value was written over it.
+    Overwritten {
+        /// Its number.
+        tensor: u32,
+    },
+    /// A second operator writes a tensor, or one writes a model input.
+    WrittenTwice {
+        /// Its number.
+        tensor: u32,
+    },
+    /// Two tensors share bytes of the arena where they must not.
+    Overlap {
+        /// The tensor that is written.
+        tensor: u32,
+        /// The tensor whose bytes it touches.
+        other: u32,
+    },
+    /// Nothing reads or writes a tensor.
+    Unused {
+        /// Its number.
+        tensor: u32,
+    },
+    /// Weights have neither logical nor packed bytes.
+    NotPacked {
+        /// The number of the tensor.
+        tensor: u32,
+    },
 }
 
 impl fmt::Display for FormatError {
@@ -113,6 +145,37 @@ impl fmt::Display for FormatError {
             Problem::SectionOrder { kind } => write!(f, "section kind {kind} occurs twice or out of order"),
             Problem::Range { field, first, count, limit } => {
                 write!(f, "{field} points at {count} from {first}, expected to end by {limit}")
+            }
+            Problem::NotWritten { tensor } => {
+                write!(
+                    f,
+                    "tensor {tensor} is read, expected that a model input or an earlier operator wrote it"
+                )
+            }
+            Problem::Overwritten { tensor } => {
+                write!(
+                    f,
+                    "tensor {tensor} is read, expected that its bytes in the arena were not written since"
+                )
+            }
+            Problem::WrittenTwice { tensor } => {
+                write!(f, "tensor {tensor} is written again, expected one operator or model input per tensor")
+            }
+            Problem::Overlap { tensor, other } => write!(
+                f,
+                "tensor {tensor} is written over bytes of tensor {other}, expected apart or exactly in place"
+            ),
+            Problem::Unused { tensor } => {
+                write!(
+                    f,
+                    "tensor {tensor} is not used, expected an operator, model input or output that names it"
+                )
+            }
+            Problem::NotPacked { tensor } => {
+                write!(
+                    f,
+                    "the weights of tensor {tensor} are left out, expected packed weights of this operator"
+                )
             }
         }
     }

@@ -19,13 +19,13 @@ pub struct Header {
     pub header_bytes: u32,
     /// Size of the file.
     pub file_bytes: u64,
-    /// Bytes of arena that a run needs, scratch not counted.
+    /// Bytes of arena that a run needs, scratch not counted: the end of the last tensor, rounded up to 64.
     pub arena_bytes: u64,
     /// Entries of the section table, which follows the header.
     pub section_count: u32,
     /// CRC-32 of the section table.
     pub table_crc: u32,
-    /// BLAKE3 of the file, this field, `header_crc` and the payload of the signature section taken as zero.
+    /// BLAKE3 of the file, with `table_crc`, this field and `header_crc` taken as zero.
     pub digest: [u8; 32],
     /// Zero.
     pub reserved: [u32; 13],

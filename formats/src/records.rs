@@ -18,13 +18,13 @@ pub struct TextRef {
 pub struct ScaleRecord {
     /// 1 to 2^24 - 1.
     pub mantissa: i32,
-    /// -149 to 127.
+    /// -149 to 127, and `mantissa * 2^exponent` below 2^128.
     pub exponent: i16,
     /// Zero.
     pub reserved: u16,
 }
 
-/// Proven bounds of every partial sum of one output channel, bias included.
+/// Proven bounds of every partial sum of one output channel, bias included; both fit 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct IntervalRecord {
@@ -40,7 +40,8 @@ pub struct IntervalRecord {
 pub struct PackedRecord {
     /// Operator number.
     pub operator: u32,
-    /// Layout number: 1 panels of 16 columns with depth pairs, 2 depthwise blocks of 16 channels with tap pairs.
+    /// Layout number, at least 1: 1 panels of 16 columns with depth pairs, 2 depthwise blocks of 16 channels with tap
+    /// pairs. A reader passes over numbers that it does not know.
     pub layout: u32,
     /// First byte in the `Packed` section, a multiple of 64.
     pub offset: u64,
@@ -74,7 +75,7 @@ pub struct RecipeRecord {
     pub order: u32,
     /// First of the tables, one per channel.
     pub tables_first: u32,
-    /// Channels: 1 to 4.
+    /// Channels: 1 when gray, else 3.
     pub channels: u32,
 }
 
@@ -102,7 +103,7 @@ impl ChannelOrder {
     }
 }
 
-/// One output of a self-test run on seeded inputs (the generator is part of `FORMAT.md`).
+/// One output of a self-test run on seeded inputs ([`crate::seeded`]).
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub struct GoldenRecord {

@@ -96,6 +96,6 @@ sections! {
     Labels = 16, size_of::<r::TextRef>(), false;
     /// [`r::GoldenRecord`]: self-test.
     Golden = 17, size_of::<r::GoldenRecord>(), false;
-    /// Reserved for a signature over the digest; always empty in version 1.
+    /// Reserved for a signature over the digest; empty in version 1.
     Signature = 18, 1, false;
 }

@@ -25,7 +25,8 @@ pub struct TensorRecord {
     pub zero_point: i32,
     /// Extents, outermost first; entries from `rank` on are 1.
     pub dims: [u32; MAX_RANK],
-    /// Byte offset in the arena or in the `Weights` section, a multiple of 64 there and of 1 in the arena.
+    /// Byte offset: in the arena a multiple of the element size (of 1 for 4-bit elements), in the `Weights` section
+    /// a multiple of 64, and 0 when packed only.
     pub offset: u64,
     /// Size in bytes: the elements, 4-bit ones two a byte.
     pub bytes: u64,
@@ -106,6 +107,8 @@ pub enum Storage {
     Arena = 1,
     /// In the `Weights` section, at `offset`.
     Constant = 2,
+    /// Weights whose logical bytes the file leaves out: every operator that reads them has them packed.
+    PackedOnly = 3,
 }
 
 impl Storage {
@@ -114,6 +117,7 @@ impl Storage {
         match number {
             1 => Some(Storage::Arena),
             2 => Some(Storage::Constant),
+            3 => Some(Storage::PackedOnly),
             _ => None,
         }
     }

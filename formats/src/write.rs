@@ -1,5 +1,6 @@
 //! The deterministic writer: the same [`Contents`] give the same bytes.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use bytemuck::{Zeroable, bytes_of, cast_slice};
@@ -11,9 +12,12 @@ use crate::records::{
     GoldenRecord, IntervalRecord, PackedRecord, ProvenanceRecord, RecipeRecord, ScaleRecord, TextRef,
 };
 use crate::section::{MUST_UNDERSTAND, SectionKind, SectionRecord};
-use crate::tensor::TensorRecord;
+use crate::tensor::{Storage, TensorRecord};
 
 /// Everything a file holds, section by section. [`write`] does not check it; open the result to do that.
+///
+/// Pieces that records point at lie in the order of the records: weights and scales in the order of `tensors`;
+/// operands, constants and intervals in the order of `operators`; packed weights by operator, then layout.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs, reason = "each field is the section of that name")]
 pub struct Contents {
@@ -38,7 +42,7 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// Adds text and returns where it lies. Equal text is stored once only when it directly repeats the last.
+    /// Adds text and returns where it lies.
     pub fn text(&mut self, text: &str) -> TextRef {
         let offset = self.strings.len() as u32;
         self.strings.extend_from_slice(text.as_bytes());
@@ -50,10 +54,38 @@ impl Contents {
         append_aligned(&mut self.weights, bytes)
     }
 
-    /// Adds packed weights of an operator.
+    /// Adds packed weights of an operator; operators in ascending order, and the layouts of each.
     pub fn packed(&mut self, operator: u32, layout: u32, bytes: &[u8]) {
         let offset = append_aligned(&mut self.packed, bytes);
         self.packed_index.push(PackedRecord { operator, layout, offset, bytes: bytes.len() as u64 });
+    }
+
+    /// Leaves the logical bytes of weights out (`compile --board`): of every weight tensor whose operators all have
+    /// packed weights and that nothing else reads. Returns how many bytes that saves.
+    pub fn leave_out_packed_weights(&mut self) -> usize {
+        let mut needed = vec![false; self.tensors.len()];
+        let mut packed = vec![false; self.tensors.len()];
+        for (number, op) in self.operators.iter().enumerate() {
+            let first = op.operands_first as usize;
+            let here = self.packed_index.iter().any(|p| p.operator as usize == number);
+            for (i, &tensor) in self.operands[first..][..usize::from(op.inputs)].iter().enumerate() {
+                let list = if here && i == 1 { &mut packed } else { &mut needed };
+                list[tensor as usize] = true;
+            }
+        }
+        let before = core::mem::take(&mut self.weights);
+        for (number, tensor) in self.tensors.iter_mut().enumerate() {
+            if tensor.storage != Storage::Constant as u8 {
+                continue;
+            }
+            if packed[number] && !needed[number] {
+                (tensor.storage, tensor.offset) = (Storage::PackedOnly as u8, 0);
+            } else {
+                let bytes = &before[tensor.offset as usize..][..tensor.bytes as usize];
+                tensor.offset = append_aligned(&mut self.weights, bytes);
+            }
+        }
+        before.len() - self.weights.len()
     }
 
     fn section(&self, kind: SectionKind) -> &[u8] {
@@ -92,7 +124,7 @@ pub fn write(contents: &Contents) -> Vec<u8> {
     let present = |kind: &SectionKind| kind.must_understand() || !contents.section(*kind).is_empty();
     let kinds: Vec<SectionKind> = SectionKind::ALL.iter().copied().filter(present).collect();
     let table_end = HEADER_BYTES + kinds.len() * size_of::<SectionRecord>();
-    let mut file = alloc::vec![0; table_end];
+    let mut file = vec![0; table_end];
     let mut table = Vec::with_capacity(kinds.len());
     for kind in kinds {
         let payload = contents.section(kind);
@@ -118,7 +150,7 @@ pub fn write(contents: &Contents) -> Vec<u8> {
         ..Header::zeroed()
     };
     file[..HEADER_BYTES].copy_from_slice(bytes_of(&header));
-    header.digest = crate::view::digest(&file);
+    header.digest = crate::container::digest(&file);
     header.header_crc = crc32fast::hash(&bytes_of(&header)[..HEADER_BYTES - 4]);
     file[..HEADER_BYTES].copy_from_slice(bytes_of(&header));
     file

@@ -15,7 +15,7 @@ mod mul;
 mod pool;
 mod requantize;
 mod resize;
-mod softmax;
+pub(crate) mod softmax;
 mod table;
 
 pub use add::{add, add_equal_shapes, sum as add_value};

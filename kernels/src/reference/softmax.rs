@@ -7,7 +7,7 @@ use crate::requant::{divide_by_power_of_two, doubling_high_mul};
 /// Integer bits of the scaled differences: Q5.26.
 const DIFF_INTEGER_BITS: i32 = 5;
 /// Integer bits of the sum of exponentials: Q12.19.
-const SUM_INTEGER_BITS: i32 = 12;
+pub(crate) const SUM_INTEGER_BITS: i32 = 12;
 
 /// Rows of `depth` values; the output has scale 1/256 and its zero point at the minimum of its type.
 pub fn softmax(p: &Softmax, input: &[u8], output: &mut [u8]) {
@@ -33,12 +33,12 @@ pub fn softmax(p: &Softmax, input: &[u8], output: &mut [u8]) {
 }
 
 /// `diff * beta * s_in` as Q5.26.
-fn scaled_difference(p: &Softmax, diff: i32) -> i32 {
+pub(crate) fn scaled_difference(p: &Softmax, diff: i32) -> i32 {
     doubling_high_mul(i64::from(diff) << p.left_shift, p.multiplier) as i32
 }
 
 /// Saturating rounding doubling high product of two Q0.31 numbers.
-fn high_mul(a: i32, b: i32) -> i32 {
+pub(crate) fn high_mul(a: i32, b: i32) -> i32 {
     if a == i32::MIN && b == i32::MIN {
         return i32::MAX;
     }
@@ -46,12 +46,12 @@ fn high_mul(a: i32, b: i32) -> i32 {
 }
 
 /// Division by `2^exponent`, ties away from zero.
-fn rounding_shift(x: i32, exponent: i32) -> i32 {
+pub(crate) fn rounding_shift(x: i32, exponent: i32) -> i32 {
     divide_by_power_of_two(i64::from(x), exponent.min(62)) as i32
 }
 
 /// `exp(x)` of a Q5.26 number `x <= 0`, as Q0.31.
-fn exp_on_negative(x: i32) -> i32 {
+pub(crate) fn exp_on_negative(x: i32) -> i32 {
     const FRACTION_BITS: i32 = 31 - DIFF_INTEGER_BITS;
     const QUARTER: i32 = 1 << (FRACTION_BITS - 2);
     if x == 0 {
@@ -86,7 +86,7 @@ fn exp_on_quarter(a: i32) -> i32 {
 
 /// The reciprocal of a Q12.19 number `sum >= 1` as a Q0.31 number `r` and the count `n` of integer bits:
 /// `1 / sum = r * 2^-n`. Three Newton steps on `1 / (1 + y)`, `0 <= y < 1`.
-fn reciprocal(sum: i32) -> (i32, i32) {
+pub(crate) fn reciprocal(sum: i32) -> (i32, i32) {
     let zeros = sum.leading_zeros() as i32;
     let bits_over_unit = SUM_INTEGER_BITS - zeros;
     let y = ((i64::from(sum) << zeros) - (1i64 << 31)) as i32;

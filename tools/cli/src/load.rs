@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use dyadic_format::records::GoldenRecord;
+use dyadic_format::seeded::Generator;
 use dyadic_format::write::{Contents, write};
 use dyadic_runtime::{Model, Options, Session};
 
@@ -54,25 +55,10 @@ pub fn add_self_test(contents: &mut Contents) -> Result<()> {
 
 /// Fills every input with the seeded values that `FORMAT.md` defines.
 pub fn fill_seeded(session: &mut Session, seed: u64) {
-    let infos = session.model().inputs().to_vec();
-    let mut state = seed;
-    for (index, info) in infos.iter().enumerate() {
-        let elements: usize = info.shape.iter().product();
-        let (lo, hi) = info.range;
-        let span = (i64::from(hi) - i64::from(lo) + 1) as u64;
-        let bytes = session.input_mut(index);
-        for element in 0..elements {
-            let value = i64::from(lo) + (next(&mut state) % span) as i64;
-            info.elem.store(bytes, element, value as i32);
-        }
+    let model = session.model().clone();
+    let view = model.view();
+    let mut generator = Generator::new(seed);
+    for (index, info) in model.inputs().iter().enumerate() {
+        generator.fill(&view.tensors()[info.number], session.input_mut(index));
     }
-}
-
-/// SplitMix64.
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

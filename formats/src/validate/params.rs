@@ -1,0 +1,258 @@
+//! Operator parameters: factors, clamps, axes, and what they refer to.
+
+use core::mem::offset_of;
+
+use crate::operator::{
+    AddParams, ArgMaxParams, ConcatParams, ConvParams, MeanParams, MulParams, PadParams, Params, PoolParams,
+    ResizeParams, Rule, ScaleProduct, SoftmaxParams, StridedCopyParams, TableFunction, TableParams,
+};
+use crate::place::{Checked, Place, Row};
+use crate::tensor::{ElemCode, TensorRecord};
+
+use super::TablesInUse;
+
+/// Output channels of a convolution.
+pub(super) fn channels(output: &TensorRecord) -> u32 {
+    output.shape().last().copied().unwrap_or(1)
+}
+
+/// The parameters of one operator under check.
+pub(super) struct Check<'c> {
+    /// Where the parameters lie.
+    pub(super) place: Place,
+    pub(super) rule: Rule,
+    /// The first input.
+    pub(super) input: &'c TensorRecord,
+    pub(super) output: &'c TensorRecord,
+    /// The section `Constants`, and which part of it comes next.
+    pub(super) values: &'c [i32],
+    pub(super) constants: &'c mut Row,
+    pub(super) tables: &'c mut TablesInUse,
+}
+
+impl Check<'_> {
+    pub(super) fn check(&mut self, params: &Params) -> Checked {
+        match params {
+            Params::Conv2d(c) | Params::DepthwiseConv2d(c) | Params::FullyConnected(c) => self.conv(c),
+            Params::Add(a) | Params::Sub(a) => self.add(a),
+            Params::Mul(m) | Params::Requantize(m) => self.mul(m),
+            Params::AveragePool2d(p) | Params::MaxPool2d(p) => self.pool(p),
+            Params::Mean(m) => self.mean(m),
+            Params::Pad(p) => self.pad(p),
+            Params::Concat(c) => {
+                self.axis(offset_of!(ConcatParams, axis), c.axis, self.output)?;
+                Ok(())
+            }
+            Params::Reshape(_) | Params::Tile(_) => Ok(()),
+            Params::StridedCopy(c) => self.strided_copy(c),
+            Params::Table(t) => self.table(t),
+            Params::Softmax(s) => self.softmax(s),
+            Params::ResizeBilinear(r) | Params::ResizeNearest(r) => {
+                let p = self.place.at(offset_of!(ResizeParams, coordinates));
+                p.field((1..=3).contains(&r.coordinates), "coordinates", r.coordinates, "1 to 3")
+            }
+            Params::ArgMax(a) => self.axis(offset_of!(ArgMaxParams, axis), a.axis, self.input),
+        }
+    }
+
+    fn conv(&mut self, c: &ConvParams) -> Checked {
+        self.sizes("stride", offset_of!(ConvParams, stride), c.stride, 1)?;
+        self.sizes("dilation", offset_of!(ConvParams, dilation), c.dilation, 1)?;
+        self.sizes("padding", offset_of!(ConvParams, pad), c.pad, 0)?;
+        let p = self.place.at(offset_of!(ConvParams, groups));
+        p.field(c.groups >= 1, "groups", c.groups, "at least 1")?;
+        let p = self.place.at(offset_of!(ConvParams, product));
+        let known = ScaleProduct::from_number(c.product).is_some();
+        p.field(known, "scale product", c.product, "1 or 2")?;
+        self.clamp(offset_of!(ConvParams, lo), c.lo, c.hi)?;
+        let channels = channels(self.output);
+        let p = self.place.at(offset_of!(ConvParams, constants_first));
+        self.constants.take(p, c.constants_first.into(), 3 * u64::from(channels))?;
+        // Bias first; `take` found all three lists inside the section.
+        self.factors(p, c.constants_first as usize + channels as usize, channels as usize)
+    }
+
+    /// `count` multipliers from entry `first` of the constants on, then as many shifts: each pair a factor. `p` is the
+    /// field that points at them.
+    fn factors(&self, p: Place, first: usize, count: usize) -> Checked {
+        let (multipliers, shifts) = self.values[first..][..2 * count].split_at(count);
+        for (&multiplier, &shift) in multipliers.iter().zip(shifts) {
+            factor((p, multiplier), (p, shift))?;
+        }
+        Ok(())
+    }
+
+    fn add(&self, a: &AddParams) -> Checked {
+        self.clamp(offset_of!(AddParams, lo), a.lo, a.hi)?;
+        let multiplier =
+            |i: usize| (self.place.at(offset_of!(AddParams, multipliers) + 4 * i), a.multipliers[i]);
+        let shift = |i: usize| (self.place.at(offset_of!(AddParams, shifts) + 4 * i), a.shifts[i]);
+        let unused = |(p, value): (Place, i32)| p.field(value == 0, "unused parameters", value, "0");
+        match self.rule {
+            Rule::AddSeparate => {
+                factor(multiplier(0), shift(0))?;
+                factor(multiplier(1), shift(1))?;
+                unused(multiplier(2))?;
+                unused(shift(2))
+            }
+            Rule::AddTflite => {
+                for i in 0..3 {
+                    factor(multiplier(i), shift(i))?;
+                    // `factor` bounds the shift. At most 1/2 for an input, below 1 for the sum.
+                    let at_most =
+                        if i < 2 { i64::from(a.multipliers[i]) <= 1 << (a.shifts[i] - 1) } else { true };
+                    let (p, value) = shift(i);
+                    p.field(
+                        at_most && value >= 31,
+                        "shift",
+                        value,
+                        "a factor of at most 1/2, below 1 for the sum",
+                    )?;
+                }
+                Ok(())
+            }
+            // Joint: every other rule was refused for this operator.
+            _ => {
+                for i in 0..2 {
+                    let (p, value) = multiplier(i);
+                    p.field((0..1 << 24).contains(&value), "multiplier", value, "0 to 2^24 - 1")?;
+                }
+                let (p, value) = shift(0);
+                p.field((1..=62).contains(&value), "shift", value, "1 to 62")?;
+                unused(multiplier(2))?;
+                unused(shift(1))?;
+                unused(shift(2))
+            }
+        }
+    }
+
+    fn mul(&self, m: &MulParams) -> Checked {
+        let multiplier = (self.place.at(offset_of!(MulParams, multiplier)), m.multiplier);
+        factor(multiplier, (self.place.at(offset_of!(MulParams, shift)), m.shift))?;
+        self.clamp(offset_of!(MulParams, lo), m.lo, m.hi)
+    }
+
+    fn pool(&mut self, a: &PoolParams) -> Checked {
+        self.sizes("window", offset_of!(PoolParams, kernel), a.kernel, 1)?;
+        self.sizes("stride", offset_of!(PoolParams, stride), a.stride, 1)?;
+        self.sizes("padding", offset_of!(PoolParams, pad), a.pad, 0)?;
+        self.clamp(offset_of!(PoolParams, lo), a.lo, a.hi)?;
+        let p = self.place.at(offset_of!(PoolParams, constants_first));
+        if self.rule != Rule::AverageOnce {
+            return p.field(a.constants_first == 0, "unused parameters", a.constants_first, "0");
+        }
+        // Both sizes are below 2^31.
+        let taps = u64::from(a.kernel[0]) * u64::from(a.kernel[1]);
+        self.constants.take(p, a.constants_first.into(), 2 * taps)?;
+        self.factors(p, a.constants_first as usize, taps as usize)
+    }
+
+    fn mean(&self, m: &MeanParams) -> Checked {
+        let axes_ok = u64::from(m.axes) < 1 << self.input.shape().len();
+        self.place.at(offset_of!(MeanParams, axes)).field(axes_ok, "axes", m.axes, "axes of the input")?;
+        let multiplier = (self.place.at(offset_of!(MeanParams, multiplier)), m.multiplier);
+        let shift = (self.place.at(offset_of!(MeanParams, shift)), m.shift);
+        if self.rule == Rule::MeanTwice {
+            // The count is folded in, so the multiplier need not be normalised.
+            multiplier.0.field(m.multiplier >= 0, "multiplier", m.multiplier, "0 to 2^31 - 1")?;
+            factor((multiplier.0, 0), shift)?;
+        } else {
+            factor(multiplier, shift)?;
+        }
+        self.clamp(offset_of!(MeanParams, lo), m.lo, m.hi)
+    }
+
+    fn pad(&self, a: &PadParams) -> Checked {
+        let p = self.place.at(offset_of!(PadParams, before));
+        for (axis, &before) in a.before.iter().enumerate() {
+            let limit = self.output.shape().get(axis).copied().unwrap_or(0);
+            p.at(4 * axis).field(before <= limit, "padding", before, "at most the extent of the output")?;
+        }
+        let (min, max) = self.output_range();
+        let p = self.place.at(offset_of!(PadParams, value));
+        p.field(min <= a.value && a.value <= max, "padding value", a.value, "a value of the output type")
+    }
+
+    /// Every element that is read lies inside the input.
+    fn strided_copy(&self, c: &StridedCopyParams) -> Checked {
+        let (mut least, mut most) = (i64::from(c.start), i64::from(c.start));
+        let p = self.place.at(offset_of!(StridedCopyParams, strides));
+        for (axis, &stride) in c.strides.iter().enumerate() {
+            let Some(&extent) = self.output.shape().get(axis) else {
+                p.at(4 * axis).field(stride == 0, "unused stride", stride, "0")?;
+                continue;
+            };
+            // The product of the extents is below 2^31, so these sums stay below 2^63.
+            let reach = i64::from(extent - 1) * i64::from(stride);
+            least += reach.min(0);
+            most += reach.max(0);
+        }
+        let elements: i64 = self.input.shape().iter().map(|&e| i64::from(e)).product();
+        self.place.field(least >= 0, "first element read", least, "not before the input")?;
+        self.place.field(most < elements, "last element read", most, "inside the input")
+    }
+
+    fn table(&mut self, t: &TableParams) -> Checked {
+        self.tables.take(self.place.at(offset_of!(TableParams, table)), t.table, 1)?;
+        let known = u16::try_from(t.function).ok().and_then(TableFunction::from_number).is_some();
+        let p = self.place.at(offset_of!(TableParams, function));
+        p.field(known, "table function", t.function, "a known function")?;
+        self.real(offset_of!(TableParams, argument), t.argument, -(1 << 24) + 1)?;
+        self.clamp(offset_of!(TableParams, lo), t.lo, t.hi)
+    }
+
+    fn softmax(&self, s: &SoftmaxParams) -> Checked {
+        let p = self.place.at(offset_of!(SoftmaxParams, multiplier));
+        p.field(s.multiplier >= 1 << 30, "multiplier", s.multiplier, "2^30 to 2^31 - 1")?;
+        let p = self.place.at(offset_of!(SoftmaxParams, left_shift));
+        p.field((0..=31).contains(&s.left_shift), "left shift", s.left_shift, "0 to 31")?;
+        let p = self.place.at(offset_of!(SoftmaxParams, diff_min));
+        p.field(s.diff_min <= 0, "least difference", s.diff_min, "at most 0")?;
+        self.real(offset_of!(SoftmaxParams, beta), s.beta, 1)
+    }
+
+    /// A real number as mantissa, from `least` to 2^24 - 1, and exponent, -149 to 127.
+    fn real(&self, offset: usize, [mantissa, exponent]: [i32; 2], least: i32) -> Checked {
+        let p = self.place.at(offset);
+        p.field((least..1 << 24).contains(&mantissa), "mantissa", mantissa, "below 2^24 in magnitude")?;
+        p.at(4).field((-149..=127).contains(&exponent), "exponent", exponent, "-149 to 127")
+    }
+
+    fn sizes(&self, field: &'static str, offset: usize, pair: [u32; 2], least: u32) -> Checked {
+        let expected = if least == 0 { "0 to 2^31 - 1" } else { "1 to 2^31 - 1" };
+        for (i, &size) in pair.iter().enumerate() {
+            let ok = (least..1 << 31).contains(&size);
+            self.place.at(offset + 4 * i).field(ok, field, size, expected)?;
+        }
+        Ok(())
+    }
+
+    fn axis(&self, offset: usize, axis: u32, of: &TensorRecord) -> Checked {
+        self.place.at(offset).field((axis as usize) < of.shape().len(), "axis", axis, "an axis of the tensor")
+    }
+
+    fn output_range(&self) -> (i32, i32) {
+        // The element type was checked with the tensor.
+        ElemCode::from_number(self.output.elem).map_or((0, 0), ElemCode::range)
+    }
+
+    /// Lower and upper clamp, which lie side by side.
+    fn clamp(&self, offset: usize, lo: i32, hi: i32) -> Checked {
+        let (min, max) = self.output_range();
+        let p = self.place.at(offset);
+        p.field(min <= lo && lo <= max, "clamp", lo, "a value of the output type")?;
+        p.at(4).field(
+            lo <= hi && hi <= max,
+            "clamp",
+            hi,
+            "a value of the output type, not below the lower clamp",
+        )
+    }
+}
+
+/// A factor `multiplier / 2^shift`, each with its place.
+fn factor((p, multiplier): (Place, i32), (q, shift): (Place, i32)) -> Checked {
+    let normal = multiplier == 0 || multiplier >= 1 << 30;
+    p.field(normal, "multiplier", multiplier, "0, or 2^30 to 2^31 - 1")?;
+    q.field((16..=62).contains(&shift), "shift", shift, "16 to 62")
+}
