@@ -1,6 +1,7 @@
 //! Lowering: every operator of a checked file becomes a bound [`Step`]. All that a run relies on is checked here,
-//! once: shapes against each other, constants against the ranges of their rules, places in the arena. What passes
-//! runs without a panic and without touching a byte outside its tensors.
+//! once: shapes against each other, constants against the ranges of their rules, inputs apart from outputs. What passes
+//! runs without a panic and without touching a byte outside its tensors. (That every value is still there when it is
+//! read was checked with the file.)
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -23,8 +24,8 @@ mod elementwise;
 mod movement;
 mod operator;
 mod picture;
-mod plan;
 mod reduce;
+mod weights;
 
 use operator::Operator;
 
@@ -103,7 +104,6 @@ pub(crate) fn lower(view: &ModelView, mut state: Lowering) -> Result<(Program, B
         steps.push(Step { output, large, odd_nibbles, action });
         infos.push(info);
     }
-    plan::check(view, &steps)?;
     let scratch = steps.iter().map(Step::scratch).max().unwrap_or(0).next_multiple_of(64);
     let Lowering { budget, repacked, warnings, .. } = state;
     Ok((Program { steps, infos, repacked, warnings, scratch }, budget))

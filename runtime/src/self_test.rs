@@ -3,8 +3,10 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use dyadic_format::seeded::Generator;
+
 use crate::error::{LoadError, RunError};
-use crate::model::{Model, TensorInfo};
+use crate::model::Model;
 use crate::options::Options;
 use crate::session::Session;
 
@@ -66,37 +68,14 @@ impl From<RunError> for SelfTestError {
     }
 }
 
-/// The SplitMix64 stream that seeded inputs are drawn from.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-}
-
-/// Fills `bytes` with elements `lo + next() % (hi - lo + 1)` in element order.
-fn fill(stream: &mut SplitMix64, tensor: &TensorInfo, bytes: &mut [u8]) {
-    let (lo, hi) = (i64::from(tensor.range.0), i64::from(tensor.range.1));
-    bytes.fill(0);
-    for index in 0..tensor.elements() {
-        let value = lo + (stream.next() % (hi - lo + 1) as u64) as i64;
-        tensor.elem.store(bytes, index, value as i32);
-    }
-}
-
 impl Session {
-    /// Fills the inputs with the values of `seed`: one SplitMix64 stream over all inputs in order, each element
-    /// `lo + next() % (hi - lo + 1)` of the range that the file states for the tensor.
+    /// Fills the inputs with the values that `seed` stands for: see [`dyadic_format::seeded`].
     pub fn fill_seeded(&mut self, seed: u64) {
         let model = self.model().clone();
-        let mut stream = SplitMix64(seed);
-        for (index, tensor) in model.inputs().iter().enumerate() {
-            fill(&mut stream, tensor, self.input_mut(index));
+        let view = model.view();
+        let mut generator = Generator::new(seed);
+        for (index, &number) in view.inputs().iter().enumerate() {
+            generator.fill(&view.tensors()[number as usize], self.input_mut(index));
         }
     }
 

@@ -63,7 +63,7 @@ pub(crate) enum Source {
 pub(crate) enum Weights {
     /// In the file: the logical or the packed bytes.
     File(Range<usize>),
-    /// Packed at load: entry of the session's list.
+    /// Made at load: entry of the session's list.
     Repacked(usize),
 }
 
@@ -210,8 +210,6 @@ pub(crate) enum Move {
 pub(crate) struct ConvStep {
     pub(crate) kernel: Bound<ConvFn>,
     pub(crate) params: Conv<'static>,
-    /// Logical weights, empty for a kernel that reads packed ones.
-    pub(crate) logical: Range<usize>,
     pub(crate) weights: Weights,
     /// Bias, multipliers and shifts, `out_channels` of each.
     pub(crate) constants: Range<usize>,

@@ -1,22 +1,17 @@
 //! Convolution, depthwise convolution, fully connected layer.
 
-use alloc::string::ToString;
-use core::ops::Range;
-
+use dyadic_format::OpKind;
 use dyadic_format::operator::ConvParams;
-use dyadic_format::section::SectionKind;
-use dyadic_format::{OpKind, Storage, TensorRecord};
 use dyadic_kernels::ElemType;
 use dyadic_kernels::geometry::{Axis, LIMIT, Window};
-use dyadic_kernels::pack::{pack, packed_len};
 use dyadic_kernels::params::Conv;
-use dyadic_kernels::registry::{Bound, ConvFn, KernelOp, Layout};
+use dyadic_kernels::registry::KernelOp;
 use dyadic_kernels::requant::Dyadic;
 
 use super::operator::{ACTIVATIONS, Operator};
-use super::{KernelName, Lowering, named, quant, section_start};
-use crate::error::{LoadError, Warning};
-use crate::step::{Action, ConvStep, Rows, Weights};
+use super::{KernelName, Lowering, named, quant, weights};
+use crate::error::LoadError;
+use crate::step::{Action, ConvStep, Rows};
 
 /// The geometry of a convolution in NHWC and OHWI.
 struct Geometry {
@@ -111,8 +106,6 @@ fn finish(
     check_types(op)?;
     let constants = op.constants(p.constants_first, 3 * out_channels);
     check_factors(op, p, out_channels)?;
-    let weights = op.input(1);
-    let logical = logical_weights(op, weights)?;
     let params = Conv {
         batch,
         window,
@@ -120,7 +113,7 @@ fn finish(
         out_channels,
         groups,
         input: quant(op.input(0)),
-        weight: quant(weights),
+        weight: quant(op.input(1)),
         weights: &[],
         bias: &[],
         multipliers: &[],
@@ -131,19 +124,14 @@ fn finish(
     let input = op.source(0)?;
     let kernel = state.choice.conv(kernel_op, &params);
     let kernel = kernel.ok_or_else(|| op.refusal("kernel", kernel_op, "one that takes these parameters"))?;
-    let mut step = ConvStep {
+    let step = ConvStep {
         kernel,
         params,
-        logical: logical.clone().unwrap_or(0..0),
-        weights: Weights::File(0..0),
+        weights: weights::bind(op, kernel.kernel(), &params, state)?,
         constants,
         scratch: (kernel.kernel().scratch)(&params),
         input,
     };
-    step.weights = bind_weights(op, &step, logical, state)?;
-    if kernel.kernel().layout != Layout::Logical {
-        step.logical = 0..0;
-    }
     Ok((Action::Rows(Rows::Conv(step)), named(kernel.kernel())))
 }
 
@@ -168,71 +156,4 @@ fn check_factors(op: &Operator, p: &ConvParams, channels: usize) -> Result<(), L
         }
     }
     Ok(())
-}
-
-/// The logical weights in the file; `None` when it has left them out.
-fn logical_weights(op: &Operator, weights: &TensorRecord) -> Result<Option<Range<usize>>, LoadError> {
-    match Storage::from_number(weights.storage) {
-        Some(Storage::Constant) => Ok(Some(op.constant(weights))),
-        Some(Storage::Arena) | None => Err(op.refusal("weight storage", weights.storage, "a constant")),
-    }
-}
-
-/// The number of a layout in the file.
-const fn layout_number(layout: Layout) -> Option<u32> {
-    match layout {
-        Layout::Logical => None,
-        Layout::Panels16x2 => Some(1),
-        Layout::Depthwise32x2 => Some(2),
-    }
-}
-
-/// Weights in the layout of the kernel: from the file in place, else packed now.
-fn bind_weights(
-    op: &Operator,
-    step: &ConvStep,
-    logical: Option<Range<usize>>,
-    state: &mut Lowering,
-) -> Result<Weights, LoadError> {
-    let layout = step.kernel.kernel().layout;
-    let missing = || {
-        op.refusal("weights", format_args!("left out"), "logical weights, or packed ones for this machine")
-    };
-    let Some(number) = layout_number(layout) else {
-        return logical.map(Weights::File).ok_or_else(missing);
-    };
-    let bytes = packed_len(layout, &step.params);
-    // The file was checked to list them in this order.
-    let index = op.view.packed_index();
-    let key = (op.index(), number);
-    if let Ok(at) = index.binary_search_by_key(&key, |r| (r.operator as usize, r.layout)) {
-        let record = &index[at];
-        op.require(record.bytes == bytes as u64, "packed weight size", record.bytes, bytes)?;
-        let start = section_start(op.view, SectionKind::Packed) + record.offset as usize;
-        return Ok(Weights::File(start..start + bytes));
-    }
-    let logical = logical.ok_or_else(missing)?;
-    repack(op, &step.kernel, Conv { weights: &op.view.file()[logical], ..step.params }, bytes, state)
-}
-
-fn repack(
-    op: &Operator,
-    kernel: &Bound<ConvFn>,
-    params: Conv,
-    bytes: usize,
-    state: &mut Lowering,
-) -> Result<Weights, LoadError> {
-    let mut memory = state.budget.allocate(bytes as u64)?;
-    let layout = kernel.kernel().layout;
-    let packed = pack(layout, &params, memory.bytes_mut());
-    op.require(packed, "weights", layout, "a type that the kernel's layout holds")?;
-    state.repacked.push(memory);
-    let name = op.name().to_string();
-    state.warnings.push(Warning::Repacked {
-        operator: op.index(),
-        name,
-        kernel: kernel.kernel().name,
-        bytes,
-    });
-    Ok(Weights::Repacked(state.repacked.len() - 1))
 }

@@ -6,6 +6,7 @@ use core::fmt::Debug;
 use core::ops::Range;
 
 use dyadic_format::operator::OperatorRecord;
+use dyadic_format::records::PackedRecord;
 use dyadic_format::section::SectionKind;
 use dyadic_format::{ModelView, OpKind, Params, Rule, Storage, TensorRecord};
 use dyadic_kernels::ElemType;
@@ -68,6 +69,11 @@ impl<'v> Operator<'v> {
 
     pub(super) fn input_numbers(&self) -> &'v [u32] {
         self.view.operator_inputs(self.record)
+    }
+
+    /// Packed weights, one record per layout.
+    pub(super) fn packed(&self) -> &'v [PackedRecord] {
+        self.view.packed_layouts(self.index)
     }
 
     /// Table numbers of a concatenation.
@@ -139,7 +145,9 @@ impl<'v> Operator<'v> {
                 )?;
                 Ok(Source::Arena(range))
             }
-            None => Err(self.refusal("storage", tensor.storage, "arena or constant")),
+            Some(Storage::PackedOnly) | None => {
+                Err(self.refusal("storage of an input", tensor.storage, "arena or constant"))
+            }
         }
     }
 

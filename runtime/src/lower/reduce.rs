@@ -63,7 +63,7 @@ pub(super) fn softmax(
     let depth = input.last().copied().unwrap_or(1);
     op.require(depth <= MAX_SOFTMAX, "last axis", depth, "at most 4095")?;
     op.require(p.multiplier >= 0, "multiplier", p.multiplier, "at least 0")?;
-    op.require((0..=30).contains(&p.left_shift), "left shift", p.left_shift, "0 to 30")?;
+    op.require((0..=31).contains(&p.left_shift), "left shift", p.left_shift, "0 to 31")?;
     op.require(p.diff_min <= 0, "smallest difference", p.diff_min, "at most 0")?;
     let zero_point = op.output().zero_point;
     let lowest = op.elem(op.output()).min();

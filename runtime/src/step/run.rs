@@ -121,23 +121,23 @@ impl Rows {
 }
 
 impl ConvStep {
-    /// The parameters with what they borrow.
-    pub(crate) fn params<'a>(&self, file: &'a [u8]) -> Conv<'a> {
+    /// The parameters with what they borrow. A kernel for packed weights reads its own argument, not these.
+    fn params<'a>(&self, file: &'a [u8], weights: &'a [u8]) -> Conv<'a> {
         let channels = self.params.out_channels;
         let (bias, rest) = words(file, &self.constants).split_at(channels);
         let (multipliers, shifts) = rest.split_at(channels);
-        Conv { weights: &file[self.logical.clone()], bias, multipliers, shifts, ..self.params }
+        Conv { weights, bias, multipliers, shifts, ..self.params }
     }
 
     fn run(&self, inputs: &Inputs, output: &mut [u8], bands: usize, context: &mut Context) {
-        let packed = match &self.weights {
+        let weights = match &self.weights {
             Weights::File(range) => &inputs.file[range.clone()],
             Weights::Repacked(index) => context.repacked[*index].bytes(),
         };
-        let (params, input) = (self.params(inputs.file), inputs.get(&self.input));
+        let (params, input) = (self.params(inputs.file, weights), inputs.get(&self.input));
         let banded = context.rows(output, params.rows(), bands, self.kernel.kernel());
         banded.run(&|rows, out, scratch| {
-            self.kernel.run(&params, packed, input, rows, out, &mut scratch[..self.scratch]);
+            self.kernel.run(&params, weights, input, rows, out, &mut scratch[..self.scratch]);
         });
     }
 }
