@@ -150,7 +150,7 @@ fn action(op: &Operator, state: &mut Lowering) -> Result<(Action, KernelName), L
         Params::ResizeNearest(p) => picture::nearest(op, &p),
         Params::Mean(p) => reduce::mean(op, &p, choice),
         Params::Softmax(p) => reduce::softmax(op, &p, choice),
-        Params::ArgMax(p) => reduce::argmax(op, &p),
+        Params::ArgMax(p) => reduce::argmax(op, &p, choice),
         Params::Pad(p) => movement::pad(op, &p),
         Params::Concat(p) => movement::concat(op, &p),
         Params::Reshape(_) => movement::reshape(op),

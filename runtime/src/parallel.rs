@@ -30,6 +30,9 @@ impl Parallel for Inline {
     }
 }
 
+/// Computes some units: their numbers, their output, scratch.
+pub(crate) type Body<'f> = dyn Fn(Range<usize>, &mut [u8], &mut [u8]) + Sync + 'f;
+
 /// What the bands of a step work on: consecutive pieces of the output, each band with its own part of the scratch.
 pub(crate) struct Banded<'a> {
     pub(crate) parallel: &'a dyn Parallel,
@@ -46,7 +49,7 @@ pub(crate) struct Banded<'a> {
 
 impl Banded<'_> {
     /// Calls `f(units, output of those units, scratch)` for every band.
-    pub(crate) fn run(self, f: &(dyn Fn(Range<usize>, &mut [u8], &mut [u8]) + Sync)) {
+    pub(crate) fn run(self, f: &Body) {
         if self.bands <= 1 || self.units < self.bands {
             let scratch = self.scratch.len().min(self.scratch_each);
             return f(0..self.units, self.output, &mut self.scratch[..scratch]);
@@ -56,7 +59,7 @@ impl Banded<'_> {
 
     /// Band `b` of `n` takes the units from `units * b / n` on.
     #[cfg(feature = "std")]
-    fn split(self, f: &(dyn Fn(Range<usize>, &mut [u8], &mut [u8]) + Sync)) {
+    fn split(self, f: &Body) {
         use std::sync::Mutex;
 
         struct Band<'a> {
@@ -87,7 +90,7 @@ impl Banded<'_> {
     }
 
     #[cfg(not(feature = "std"))]
-    fn split(self, f: &(dyn Fn(Range<usize>, &mut [u8], &mut [u8]) + Sync)) {
+    fn split(self, f: &Body) {
         f(0..self.units, self.output, &mut self.scratch[..self.scratch_each]);
     }
 }

@@ -8,15 +8,17 @@ use dyadic_format::{OpKind, Rule};
 use dyadic_kernels::ElemType;
 use dyadic_kernels::isa::IsaKind;
 use dyadic_kernels::params::{
-    Add, AveragePool, Conv, Dims, MAX_RANK, MaxPool, Mean, Mul, Output, Quant, Resize, Softmax,
+    Add, ArgMax, AveragePool, Conv, Dims, MAX_RANK, MaxPool, Mean, Mul, Output, Quant, Resize, Softmax,
 };
 use dyadic_kernels::registry::{
-    AddFn, AveragePoolFn, Bound, ConvFn, MaxPoolFn, MeanFn, ResizeFn, SoftmaxFn, TableFn,
+    AddFn, ArgMaxFn, AveragePoolFn, Bound, ConvFn, MaxPoolFn, MeanFn, ResizeFn, SoftmaxFn, TableFn,
 };
 use dyadic_kernels::requant::{Dyadic, Rounding};
 
+mod movement;
 mod run;
 
+pub(crate) use movement::Strided;
 pub(crate) use run::Context;
 
 /// What is known about a step before it runs.
@@ -92,7 +94,7 @@ pub(crate) enum Action {
     Move(Move),
 }
 
-/// Operators on windows.
+/// Operators whose output rows can be computed alone.
 #[derive(Debug)]
 pub(crate) enum Rows {
     Conv(ConvStep),
@@ -111,6 +113,11 @@ pub(crate) enum Rows {
     Bilinear {
         kernel: Bound<ResizeFn>,
         params: Resize,
+        input: Source,
+    },
+    ArgMax {
+        kernel: Bound<ArgMaxFn>,
+        params: ArgMax,
         input: Source,
     },
 }
@@ -156,13 +163,6 @@ pub(crate) enum Whole {
         count: usize,
         input: Source,
     },
-    ArgMax {
-        elem: ElemType,
-        outer: usize,
-        depth: usize,
-        inner: usize,
-        input: Source,
-    },
 }
 
 /// Data movement.
@@ -188,13 +188,10 @@ pub(crate) enum Move {
     },
     StridedCopy {
         elem: ElemType,
-        start: usize,
-        strides: [isize; MAX_RANK],
-        out: Dims,
+        walk: Strided,
         input: Source,
     },
     Concat {
-        outer: usize,
         pitch: usize,
         branches: Vec<Branch>,
     },

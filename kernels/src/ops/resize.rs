@@ -65,7 +65,7 @@ pub(crate) fn bilinear_rational(p: &Resize, input: &[u8], rows: Range<usize>, ou
         // The reciprocal is too large by less than 1 / 2^52, the quotient by less than 256 * unit / 2^52, which is
         // below 1 / unit.
         let reciprocal = (1u64 << 52).div_ceil(u64::from(unit));
-        let quotient = |sum: i32| (u64::from(sum as u32 + half) * reciprocal >> 52) as u8;
+        let quotient = |sum: i32| ((u64::from(sum as u32 + half) * reciprocal) >> 52) as u8;
         resize(p, input, rows, output, taps, value, |sum| quotient(sum) ^ flip);
     }
 }

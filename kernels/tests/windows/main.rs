@@ -165,7 +165,7 @@ fn check_mean(extents: &[usize], mask: u8, seed: u64) -> usize {
     let mut random = Random(seed);
     let quants = quants();
     let mut axes = [false; MAX_RANK];
-    axes.iter_mut().enumerate().for_each(|(i, axis)| *axis = mask >> i & 1 == 1);
+    axes.iter_mut().enumerate().for_each(|(i, axis)| *axis = (mask >> i) & 1 == 1);
     let to = quants[random.within(0, 5) as usize];
     let shape = Dims::new(extents).unwrap();
     let shift = if random.next() % 2 == 0 { random.within(16, 62) } else { random.within(31, 38) };

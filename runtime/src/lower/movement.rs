@@ -10,12 +10,12 @@ use dyadic_kernels::params::MAX_RANK;
 use super::KernelName;
 use super::operator::{BYTES, Operator};
 use crate::error::LoadError;
-use crate::step::{Action, Branch, Move, Source};
+use crate::step::{Action, Branch, Move, Source, Strided};
 
-const IN_PLACE: KernelName = ("in_place", IsaKind::Reference);
+const IN_PLACE: KernelName = ("in_place", IsaKind::Portable);
 
 fn moved(movement: Move, name: &'static str) -> (Action, KernelName) {
-    (Action::Move(movement), (name, IsaKind::Reference))
+    (Action::Move(movement), (name, IsaKind::Portable))
 }
 
 pub(super) fn pad(op: &Operator, p: &PadParams) -> Result<(Action, KernelName), LoadError> {
@@ -37,7 +37,7 @@ pub(super) fn pad(op: &Operator, p: &PadParams) -> Result<(Action, KernelName), 
         )?;
     }
     let elem = op.elem(op.output());
-    Ok(moved(Move::Pad { elem, shape, before, value: p.value, out, input: op.source(0)? }, "pad_reference"))
+    Ok(moved(Move::Pad { elem, shape, before, value: p.value, out, input: op.source(0)? }, "pad_portable"))
 }
 
 /// Branches that already lie in their part of the output need nothing.
@@ -65,7 +65,7 @@ pub(super) fn concat(op: &Operator, p: &ConcatParams) -> Result<(Action, KernelN
     if branches.is_empty() {
         return Ok((Action::Move(Move::Nothing), IN_PLACE));
     }
-    Ok(moved(Move::Concat { outer, pitch, branches }, "concat_reference"))
+    Ok(moved(Move::Concat { pitch, branches }, "concat_portable"))
 }
 
 /// One input of a concatenation, `run` bytes at byte `first` of every output run; `None` when it is made in place.
@@ -125,8 +125,9 @@ pub(super) fn strided_copy(op: &Operator, p: &StridedCopyParams) -> Result<(Acti
     let found = (lowest, highest);
     op.require(inside, "first and last element", found, alloc::format!("inside {count} elements"))?;
     let strides = p.strides.map(|stride| stride as isize);
-    let (elem, start, input) = (op.elem(op.output()), p.start as usize, op.source(0)?);
-    Ok(moved(Move::StridedCopy { elem, start, strides, out, input }, "strided_copy_reference"))
+    let (elem, walk) = (op.elem(op.output()), Strided::new(p.start as usize, &strides, &out));
+    let input = op.source(0)?;
+    Ok(moved(Move::StridedCopy { elem, walk, input }, "strided_copy_portable"))
 }
 
 pub(super) fn tile(op: &Operator) -> Result<(Action, KernelName), LoadError> {
@@ -141,5 +142,5 @@ pub(super) fn tile(op: &Operator) -> Result<(Action, KernelName), LoadError> {
         alloc::format!("multiples of {:?}", shape.as_slice()),
     )?;
     let elem = op.elem(op.output());
-    Ok(moved(Move::Tile { elem, shape, out, input: op.source(0)? }, "tile_reference"))
+    Ok(moved(Move::Tile { elem, shape, out, input: op.source(0)? }, "tile_portable"))
 }

@@ -128,5 +128,5 @@ pub(super) fn bilinear(
 
 pub(super) fn nearest(op: &Operator, p: &ResizeParams) -> Result<(Action, KernelName), LoadError> {
     let movement = Move::Nearest { params: resize(op, p)?, input: op.source(0)? };
-    Ok((Action::Move(movement), ("nearest_reference", IsaKind::Reference)))
+    Ok((Action::Move(movement), ("nearest_portable", IsaKind::Portable)))
 }

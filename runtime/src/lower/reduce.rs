@@ -3,15 +3,14 @@
 use dyadic_format::Rule;
 use dyadic_format::operator::{ArgMaxParams, MeanParams, SoftmaxParams};
 use dyadic_kernels::ElemType;
-use dyadic_kernels::isa::IsaKind;
-use dyadic_kernels::params::{MAX_RANK, Mean, Softmax};
+use dyadic_kernels::params::{ArgMax, MAX_RANK, Mean, Softmax};
 use dyadic_kernels::registry::{Choice, KernelOp};
 use dyadic_kernels::requant::{Dyadic, MAX_SHIFT, MIN_SHIFT};
 
 use super::operator::{ACTIVATIONS, BYTES, Operator};
 use super::{KernelName, named, quant};
 use crate::error::LoadError;
-use crate::step::{Action, Whole};
+use crate::step::{Action, Rows, Whole};
 
 /// Longest softmax row: 4095 exponentials of at most 2^19 sum up below 2^31.
 const MAX_SOFTMAX: usize = 4095;
@@ -82,7 +81,11 @@ pub(super) fn softmax(
     Ok((Action::Whole(Whole::Softmax { kernel, params, input: op.source(0)? }), named(kernel.kernel())))
 }
 
-pub(super) fn argmax(op: &Operator, p: &ArgMaxParams) -> Result<(Action, KernelName), LoadError> {
+pub(super) fn argmax(
+    op: &Operator,
+    p: &ArgMaxParams,
+    choice: Choice,
+) -> Result<(Action, KernelName), LoadError> {
     op.require_elem(op.output(), "output type", &[ElemType::S32])?;
     let input = op.dims(op.input(0));
     let axis = p.axis as usize;
@@ -92,7 +95,9 @@ pub(super) fn argmax(op: &Operator, p: &ArgMaxParams) -> Result<(Action, KernelN
     let (outer, inner): (usize, usize) = (input[..axis].iter().product(), input[axis + 1..].iter().product());
     let found = op.elements(op.output());
     op.require(found == outer * inner, "output elements", found, outer * inner)?;
-    let elem = op.elem(op.input(0));
-    let whole = Whole::ArgMax { elem, outer, depth, inner, input: op.source(0)? };
-    Ok((Action::Whole(whole), ("argmax_reference", IsaKind::Reference)))
+    let params = ArgMax { elem: op.elem(op.input(0)), outer, depth, inner };
+    let kernel = choice.argmax(KernelOp::ArgMax, &params);
+    let kernel =
+        kernel.ok_or_else(|| op.refusal("kernel", KernelOp::ArgMax, "one that takes these parameters"))?;
+    Ok((Action::Rows(Rows::ArgMax { kernel, params, input: op.source(0)? }), named(kernel.kernel())))
 }

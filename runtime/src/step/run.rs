@@ -7,7 +7,7 @@ use dyadic_kernels::params::{AveragePool, AverageRule, Conv};
 use dyadic_kernels::reference;
 use dyadic_kernels::registry::Kernel;
 
-use super::{Action, ConvStep, Elements, Move, Rows, Source, Step, Weights, Whole};
+use super::{Action, ConvStep, Elements, Move, Rows, Source, Step, Weights, Whole, movement};
 use crate::arena::{Aligned, Views};
 use crate::parallel::{Banded, Parallel};
 
@@ -116,6 +116,11 @@ impl Rows {
                 let banded = context.rows(output, units, bands, kernel.kernel());
                 banded.run(&|rows, out, _| kernel.run(params, input, rows, out));
             }
+            Rows::ArgMax { kernel, params, input } => {
+                let input = inputs.get(input);
+                let banded = context.rows(output, params.outer, bands, kernel.kernel());
+                banded.run(&|outer, out, _| kernel.run(params, input, outer, out));
+            }
         }
     }
 }
@@ -196,9 +201,6 @@ impl Whole {
             Whole::Requantize { from, scale, rounding, to, count, input } => {
                 reference::requantize(*from, *scale, *rounding, *to, *count, inputs.get(input), output);
             }
-            Whole::ArgMax { elem, outer, depth, inner, input } => {
-                reference::argmax(*elem, *outer, *depth, *inner, inputs.get(input), output);
-            }
         }
     }
 }
@@ -206,21 +208,19 @@ impl Whole {
 impl Move {
     fn run(&self, inputs: &Inputs, output: &mut [u8]) {
         match self {
-            Move::Nearest { params, input } => reference::nearest(params, inputs.get(input), output),
+            Move::Nearest { params, input } => movement::nearest(params, inputs.get(input), output),
             Move::Pad { elem, shape, before, value, out, input } => {
-                reference::pad(*elem, shape, inputs.get(input), before, *value, out, output);
+                movement::pad(*elem, shape, inputs.get(input), before, *value, out, output);
             }
             Move::Tile { elem, shape, out, input } => {
-                reference::tile(*elem, shape, inputs.get(input), out, output);
+                movement::tile(*elem, shape, inputs.get(input), out, output);
             }
-            Move::StridedCopy { elem, start, strides, out, input } => {
-                reference::copy_strided(*elem, inputs.get(input), *start, strides, out, output);
-            }
-            Move::Concat { outer, pitch, branches } => {
+            Move::StridedCopy { elem, walk, input } => walk.run(*elem, inputs.get(input), output),
+            Move::Concat { pitch, branches } => {
                 for branch in branches {
                     let table = branch.table.as_ref().map(|range| table(inputs.file, range));
                     let input = inputs.get(&branch.input);
-                    reference::concat(input, *outer, branch.run, table, output, branch.first, *pitch);
+                    movement::concat(input, branch.run, table, output, branch.first, *pitch);
                 }
             }
             Move::Copy { input } => output.copy_from_slice(inputs.get(input)),

@@ -17,7 +17,7 @@ use crate::types::ElemType;
 /// in the second-level cache.
 const GROUP_BYTES: usize = 128 << 10;
 
-/// Depth multiplier 1, 8-bit activations, up to [`MAX_TAPS`] taps; with two roundings, accumulators below 2^30.
+/// 8-bit activations, up to [`MAX_TAPS`] taps; with two roundings, accumulators below 2^30.
 pub(crate) fn accepts(p: &Conv) -> bool {
     let taps = p.window.taps();
     let weights = match p.weight.elem {
@@ -30,7 +30,7 @@ pub(crate) fn accepts(p: &Conv) -> bool {
         Rounding::OnceAway => false,
         Rounding::Twice => p.bias.iter().all(|bias| bias.unsigned_abs() < room),
     };
-    super::accepts(p) && p.out_channels == p.in_channels && weights && taps <= MAX_TAPS && fits
+    super::accepts(p) && weights && taps <= MAX_TAPS && fits
 }
 
 /// Positions from the first tap to the last.
@@ -40,7 +40,7 @@ const fn reach(axis: &Axis) -> usize {
 
 /// Bytes from one gathered pixel to the next.
 const fn pitch(p: &Conv) -> usize {
-    if p.in_channels < BLOCK { p.in_channels } else { BLOCK }
+    if p.out_channels < BLOCK { p.out_channels } else { BLOCK }
 }
 
 /// Pixels of a gathered row, and its bytes: whole vectors, one beyond the last pixel included.
@@ -67,7 +67,7 @@ pub(crate) fn depthwise(
     let channels = p.out_channels;
     // Vectors that straddle cache lines cost twice.
     let (_, scratch) = scratch.split_at_mut(scratch.as_ptr().align_offset(BLOCK).min(BLOCK));
-    let row_bytes = p.window.y.stride * p.window.x.input * channels;
+    let row_bytes = p.window.y.stride * p.window.x.input * p.in_channels;
     let group = (GROUP_BYTES / row_bytes).max(1) * p.window.x.output;
     let mut start = rows.start;
     while start < rows.end {
@@ -92,7 +92,7 @@ pub(crate) fn depthwise(
 struct Ring<'a> {
     p: &'a Conv<'a>,
     input: &'a [u8],
-    /// First channel of the block.
+    /// First output channel of the block.
     first: usize,
     /// Row `r`, counted from the first row of padding, lies at slot `r mod` [`reach`].
     rows: &'a mut [u8],
@@ -133,7 +133,15 @@ impl Ring<'_> {
         fill(before, padding);
         fill(after, padding);
         let source = &self.input[(picture * y.input + iy) * x.input * channels..][..x.input * channels];
-        if channels < BLOCK {
+        if channels != self.p.out_channels {
+            // Depth multiplier: every output channel its own copy of the input.
+            let multiplier = self.p.out_channels / channels;
+            for (to, from) in middle.chunks_exact_mut(pitch).zip(source.chunks_exact(channels)) {
+                for (slot, byte) in to.iter_mut().enumerate() {
+                    *byte = from[(self.first + slot) / multiplier] ^ flip;
+                }
+            }
+        } else if channels < BLOCK {
             for (to, &from) in middle.iter_mut().zip(source) {
                 *to = from ^ flip;
             }
