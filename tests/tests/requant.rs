@@ -105,7 +105,7 @@ proptest! {
         prop_assert_eq!(i128::from(add_joint(a, b, m1, -m2, s)), half_up(difference, s));
         // In 32 bits, for codes of 9 bits after their zero points: halves of 12 bits.
         let (x, y) = (a >> 8, b >> 8);
-        if s >= 13 && s <= 44 {
+        if (13..=44).contains(&s) {
             let high = x * (m1 >> 12) + y * (m2 >> 12);
             let low = x * (m1 & 4095) + y * (m2 & 4095);
             let sum = i64::from(high + (low >> 12));
