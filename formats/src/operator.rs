@@ -155,6 +155,10 @@ numbered! {
         ArgMax = 19, "argmax_first";
         /// One rounding, ties away from zero.
         RequantOnceAway = 20, "requant_once_away";
+        /// Bilinear by float32 steps: TFLite's u8 pictures.
+        BilinearSingle = 21, "bilinear_float32_exact";
+        /// Nearest neighbour by float32 coordinates.
+        NearestSingle = 22, "nearest_float32_exact";
     }
 }
 

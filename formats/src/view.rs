@@ -47,12 +47,26 @@ impl<'a> ModelView<'a> {
     /// # Errors
     /// The first thing found wrong, with its byte offset in the file.
     pub fn open(file: &'a [u8]) -> Result<ModelView<'a>, FormatError> {
-        let sections = Sections::open(file)?;
-        let view = ModelView {
-            file,
+        let view = ModelView::assemble(&Sections::open(file)?)?;
+        validate::records(&view)?;
+        Ok(view)
+    }
+
+    /// The view of bytes that [`ModelView::open`] accepted before, without checking them again. Bytes that have changed
+    /// since may give an error or, later, a panic; never undefined behaviour.
+    ///
+    /// # Errors
+    /// When the bytes are no longer a file.
+    pub fn reopen(file: &'a [u8]) -> Result<ModelView<'a>, FormatError> {
+        ModelView::assemble(&Sections::reopen(file)?)
+    }
+
+    fn assemble(sections: &Sections<'a>) -> Result<ModelView<'a>, FormatError> {
+        Ok(ModelView {
+            file: sections.file,
             header: sections.header,
             sections: sections.table,
-            strings: strings(&sections)?,
+            strings: strings(sections)?,
             tensors: sections.records(SectionKind::Tensors)?,
             operators: sections.records(SectionKind::Operators)?,
             operands: sections.records(SectionKind::Operands)?,
@@ -69,9 +83,7 @@ impl<'a> ModelView<'a> {
             recipe: sections.records(SectionKind::Recipe)?,
             labels: sections.records(SectionKind::Labels)?,
             golden: sections.records(SectionKind::Golden)?,
-        };
-        validate::records(&view)?;
-        Ok(view)
+        })
     }
 
     /// Compares the BLAKE3 digest in the header with the file.

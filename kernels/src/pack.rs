@@ -1,7 +1,7 @@
 //! Packed weights: the layouts that fast kernels read, and back.
 //!
 //! The logical weights (OHWI rows) are the truth; a packed copy decodes to exactly the same values, and whatever
-//! it holds beyond them is zero. Nothing here allocates or panics: lengths that do not fit are refused.
+//! it holds beyond them adds nothing. Nothing here allocates or panics: lengths that do not fit are refused.
 
 use crate::params::Conv;
 use crate::registry::Layout;
@@ -36,7 +36,7 @@ pub fn pack(layout: Layout, p: &Conv, packed: &mut [u8]) -> bool {
 }
 
 /// The inverse of [`pack`]: writes the logical weights. `false` when a length does not fit, when padding is not
-/// zero or when `packed` holds a code that no logical weight has; `logical` is then unspecified.
+/// the weights' zero point or when `packed` holds a code that no logical weight has; `logical` is then unspecified.
 pub fn unpack(layout: Layout, p: &Conv, packed: &[u8], logical: &mut [u8]) -> bool {
     if logical.len() != logical_len(p) || packed.len() != packed_len(layout, p) {
         return false;

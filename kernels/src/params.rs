@@ -323,3 +323,16 @@ pub struct Resize {
     /// Coordinate rule.
     pub coordinates: Coordinates,
 }
+
+/// Index of the largest value along one axis of `outer x depth x inner` elements, the first among equals, as s32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArgMax {
+    /// Element type of the input.
+    pub elem: ElemType,
+    /// Product of the extents before the axis.
+    pub outer: usize,
+    /// Extent of the axis.
+    pub depth: usize,
+    /// Product of the extents behind the axis.
+    pub inner: usize,
+}

@@ -6,7 +6,7 @@
 use core::ops::Range;
 
 use crate::isa::{Cpu, IsaKind};
-use crate::params::{Add, AveragePool, Conv, MaxPool, Mean, Resize, Softmax};
+use crate::params::{Add, ArgMax, AveragePool, Conv, MaxPool, Mean, Resize, Softmax};
 
 mod rows;
 
@@ -35,6 +35,10 @@ pub enum KernelOp {
     Bilinear10,
     /// Bilinear resize on rational coordinates.
     BilinearRational,
+    /// Index of the largest value.
+    ArgMax,
+    /// Bilinear resize by float32 steps.
+    BilinearSingle,
 }
 
 /// Rows x columns x depth that one micro-kernel call handles; 1x1x1 for element-wise kernels.
@@ -79,6 +83,9 @@ pub type SoftmaxFn = unsafe fn(&Softmax, &[u8], &mut [u8]);
 /// elements.
 pub type ResizeFn = unsafe fn(&Resize, &[u8], Range<usize>, &mut [u8]);
 
+/// `(parameters, input, outer positions, output of those positions)`; a position has `inner` s32 indices.
+pub type ArgMaxFn = unsafe fn(&ArgMax, &[u8], Range<usize>, &mut [u8]);
+
 /// The entry of a kernel. Calling it is sound on a CPU that has the kernel's ISA.
 #[derive(Clone, Copy, Debug)]
 pub enum Entry {
@@ -96,8 +103,10 @@ pub enum Entry {
     Mean(MeanFn),
     /// For [`KernelOp::Softmax`].
     Softmax(SoftmaxFn),
-    /// For both bilinear operations.
+    /// For the bilinear operations.
     Resize(ResizeFn),
+    /// For [`KernelOp::ArgMax`].
+    ArgMax(ArgMaxFn),
 }
 
 /// One row of the registry.
@@ -145,6 +154,8 @@ pub enum Accepts {
     MaxPool(fn(&MaxPool) -> bool),
     /// A test of the table.
     Table(fn(&[u8; 256]) -> bool),
+    /// A test of the parameters.
+    ArgMax(fn(&ArgMax) -> bool),
 }
 
 /// A kernel that this CPU runs, with its typed entry.
@@ -220,3 +231,4 @@ bind!(mean, Mean, MeanFn, Mean, (input: &[u8], output: &mut [u8]));
 bind!(softmax, Softmax, SoftmaxFn, Softmax, (input: &[u8], output: &mut [u8]));
 bind!(resize, Resize, ResizeFn, Resize, (input: &[u8], rows: Range<usize>, output: &mut [u8]));
 bind!(table, Table, TableFn, [u8; 256], (input: Option<&[u8]>, output: &mut [u8]));
+bind!(argmax, ArgMax, ArgMaxFn, ArgMax, (input: &[u8], outer: Range<usize>, output: &mut [u8]));

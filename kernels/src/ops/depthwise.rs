@@ -12,13 +12,16 @@ use crate::types::ElemType;
 pub(crate) mod avx2;
 
 /// Whether the kernels here compute `p`: 8-bit activations, any depth multiplier.
-pub fn accepts(p: &Conv) -> bool {
+pub(crate) fn accepts(p: &Conv) -> bool {
     let byte = |elem| matches!(elem, ElemType::U8 | ElemType::S8);
     p.groups == p.in_channels && byte(p.input.elem) && byte(p.output.elem)
 }
 
+/// Output pixels that share one decoding of the weights.
+const PIXELS: usize = 8;
+
 /// Plain Rust; see [`crate::registry::ConvFn`].
-pub fn depthwise_portable(
+pub(crate) fn depthwise_portable(
     p: &Conv,
     packed: &[u8],
     input: &[u8],
@@ -26,73 +29,104 @@ pub fn depthwise_portable(
     output: &mut [u8],
     _scratch: &mut [u8],
 ) {
-    let taps = p.window.taps();
+    let length = block_len(p.window.taps());
     for block in 0..blocks(p.out_channels) {
         let first = first_channel(p.out_channels, block);
-        let weights = &packed[block * block_len(taps)..][..block_len(taps)];
+        let multiplier = p.out_channels / p.in_channels;
+        let block = Block {
+            p,
+            weights: &packed[block * length..][..length],
+            first,
+            width: BLOCK.min(p.out_channels),
+            sources: core::array::from_fn(|slot| (first + slot) % p.out_channels / multiplier),
+            adjacent: multiplier == 1 && p.out_channels >= BLOCK,
+        };
         let mut pixel = 0;
         for segment in p.window.segments(rows.clone()) {
-            for ox in segment.ox.clone() {
-                let acc = accumulate(p, input, weights, first, &segment, ox);
-                store(p, &acc, first, &mut output[pixel * p.out_channels..]);
-                pixel += 1;
+            for start in segment.ox.clone().step_by(PIXELS) {
+                let columns = start..segment.ox.end.min(start + PIXELS);
+                let acc = block.accumulate(input, &segment, columns.clone());
+                for acc in &acc[..columns.len()] {
+                    block.store(acc, &mut output[pixel * p.out_channels..][..p.out_channels]);
+                    pixel += 1;
+                }
             }
         }
     }
 }
 
-/// Sums of products of the 32 slots of a block, in slot order.
-#[inline]
-fn accumulate(p: &Conv, input: &[u8], weights: &[u8], first: usize, at: &Segment, ox: usize) -> [i32; BLOCK] {
-    let (y, x) = (&p.window.y, &p.window.x);
-    let mut acc = [0i32; BLOCK];
-    for ky in 0..y.kernel {
-        let Some(iy) = y.position(at.oy, ky) else { continue };
-        for kx in 0..x.kernel {
-            let Some(ix) = x.position(ox, kx) else { continue };
-            let pixel = ((at.picture * y.input + iy) * x.input + ix) * p.in_channels;
-            let values = load(p, &input[pixel..pixel + p.in_channels], first);
-            let tap = ky * x.kernel + kx;
-            let pair: &[u8; PAIR_BYTES] =
-                weights[tap / 2 * PAIR_BYTES..].first_chunk().expect("packed weights hold every pair");
-            for (slot, (acc, value)) in acc.iter_mut().zip(values).enumerate() {
-                let byte = 4 * position(slot) + 2 * (tap % 2);
-                let w = i16::from_le_bytes([pair[byte], pair[byte + 1]]);
-                *acc = acc.wrapping_add(i32::from(value) * i32::from(w));
+/// One block of channels.
+struct Block<'a> {
+    p: &'a Conv<'a>,
+    weights: &'a [u8],
+    /// First output channel.
+    first: usize,
+    /// Slots that hold different channels.
+    width: usize,
+    /// Input channel of each slot.
+    sources: [usize; BLOCK],
+    /// Whether the slots are neighbouring input channels.
+    adjacent: bool,
+}
+
+impl Block<'_> {
+    /// Sums of products of the slots at some columns of `at`.
+    fn accumulate(&self, input: &[u8], at: &Segment, columns: Range<usize>) -> [[i32; BLOCK]; PIXELS] {
+        let (y, x) = (&self.p.window.y, &self.p.window.x);
+        let mut sums = [[0i32; BLOCK]; PIXELS];
+        for ky in 0..y.kernel {
+            let Some(iy) = y.position(at.oy, ky) else { continue };
+            for kx in 0..x.kernel {
+                let weights = self.weights(ky * x.kernel + kx);
+                for (sums, ox) in sums.iter_mut().zip(columns.clone()) {
+                    let Some(ix) = x.position(ox, kx) else { continue };
+                    let pixel = ((at.picture * y.input + iy) * x.input + ix) * self.p.in_channels;
+                    let values = self.load(&input[pixel..pixel + self.p.in_channels]);
+                    for ((sum, value), weight) in sums.iter_mut().zip(values).zip(weights) {
+                        *sum = sum.wrapping_add(i32::from(value) * i32::from(weight));
+                    }
+                }
+            }
+        }
+        sums
+    }
+
+    /// The weights of one tap, by slot.
+    fn weights(&self, tap: usize) -> [i16; BLOCK] {
+        let pair = &self.weights[tap / 2 * PAIR_BYTES..][..PAIR_BYTES];
+        core::array::from_fn(|slot| {
+            let at = 4 * position(slot) + 2 * (tap % 2);
+            i16::from_le_bytes([pair[at], pair[at + 1]])
+        })
+    }
+
+    /// The values of the slots in one input pixel, less the zero point.
+    #[inline]
+    fn load(&self, pixel: &[u8]) -> [i16; BLOCK] {
+        let mut bytes = [0; BLOCK];
+        if self.adjacent {
+            bytes.copy_from_slice(&pixel[self.first..self.first + BLOCK]);
+        } else {
+            for (byte, &source) in bytes.iter_mut().zip(&self.sources[..self.width]) {
+                *byte = pixel[source];
+            }
+        }
+        let zero_point = self.p.input.zero_point as i16;
+        match self.p.input.elem {
+            ElemType::S8 => bytes.map(|byte| i16::from(byte as i8) - zero_point),
+            ElemType::U8 | ElemType::U4 | ElemType::S4 | ElemType::S16 | ElemType::S32 => {
+                bytes.map(|byte| i16::from(byte) - zero_point)
             }
         }
     }
-    acc
-}
 
-/// The input values of the slots of a block, less the zero point, from one pixel.
-#[inline]
-fn load(p: &Conv, pixel: &[u8], first: usize) -> [i16; BLOCK] {
-    let signed = p.input.elem == ElemType::S8;
-    let value = |byte: u8| {
-        let raw = if signed { i16::from(byte as i8) } else { i16::from(byte) };
-        raw - p.input.zero_point as i16
-    };
-    let mut values = [0; BLOCK];
-    if p.in_channels == p.out_channels && p.in_channels >= BLOCK {
-        let bytes: &[u8; BLOCK] = pixel[first..].first_chunk().expect("a block lies inside the pixel");
-        for (v, &byte) in values.iter_mut().zip(bytes) {
-            *v = value(byte);
+    /// Requantizes the sums of one output pixel.
+    #[inline]
+    fn store(&self, sums: &[i32; BLOCK], pixel: &mut [u8]) {
+        for (slot, sum) in sums[..self.width].iter().enumerate() {
+            let c = self.first + slot;
+            let acc = sum.wrapping_add(self.p.bias[c]);
+            pixel[c] = self.p.output.saturate(rescale(acc, self.p.dyadic(c), self.p.rounding)) as u8;
         }
-    } else {
-        let multiplier = p.out_channels / p.in_channels;
-        for (s, v) in values.iter_mut().enumerate() {
-            *v = value(pixel[(first + s) % p.out_channels / multiplier]);
-        }
-    }
-    values
-}
-
-/// Requantizes the slots of a block and writes the channels `first..` of one output pixel.
-#[inline]
-fn store(p: &Conv, acc: &[i32; BLOCK], first: usize, pixel: &mut [u8]) {
-    for (s, out) in pixel[first..p.out_channels].iter_mut().take(BLOCK).enumerate() {
-        let acc = acc[s].wrapping_add(p.bias[first + s]);
-        *out = p.output.saturate(rescale(acc, p.dyadic(first + s), p.rounding)) as u8;
     }
 }

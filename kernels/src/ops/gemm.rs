@@ -8,8 +8,10 @@
 //!
 //! A block of output pixels is widened once into scratch ([`activations`]); every panel then passes over all tiles
 //! of the block, so that a panel stays in the first-level cache and the block in the second. The micro-kernel
-//! multiplies, adds, rescales and stores a tile without leaving its registers. Activations of 9 bits by weights
-//! of 8 make products of 17: nothing saturates, and 32-bit sums are those of the reference modulo 2^32.
+//! multiplies, adds, rescales and stores a tile without leaving its registers. It reads packed weights of every
+//! type, but s8 with the least work: a panel that meets many tiles is first expanded, s4 to s8, u8 to 16 bits with
+//! its zero point subtracted. Both factors have 9 bits: nothing saturates, and 32-bit sums are those of the
+//! reference modulo 2^32.
 
 use core::ops::Range;
 
@@ -47,16 +49,25 @@ pub(crate) struct Tile<'a> {
     pub rows: usize,
     /// Byte at which each pixel's first run starts.
     pub first: [usize; MAX_ROWS],
-    /// Added to every accumulator of the row.
-    pub corrections: [i32; MAX_ROWS],
-    /// One panel of weights.
-    pub panel: &'a [u8],
-    /// Whether the panel holds s4 weights.
-    pub nibbles: bool,
+    /// One panel.
+    pub weights: Weights<'a>,
 }
 
-/// How activation bytes become 16-bit values: `(byte ^ flip) - offset`. `flip` is 0x80 for s8 and 0 for u8, so
-/// that one unsigned form serves both.
+/// One panel of weights, depth in pairs, column by column.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Weights<'a> {
+    /// Little-endian 16-bit values, zero point subtracted.
+    Wide(&'a [u8]),
+    /// A packed panel of s8, or an expanded one of s4.
+    S8(&'a [u8]),
+    /// A packed panel of s4.
+    S4(&'a [u8]),
+    /// A packed panel of u8, and the zero point of its bytes as they are stored, less 128.
+    U8(&'a [u8], i16),
+}
+
+/// How bytes become 16-bit values: `(byte ^ flip) - offset`. `flip` is 0x80 for signed bytes and 0 for unsigned
+/// ones, so that one unsigned form serves both.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Centre {
     /// Exclusive-or of every byte.
@@ -66,9 +77,15 @@ pub(crate) struct Centre {
 }
 
 impl Centre {
-    fn new(p: &Conv) -> Centre {
-        let flip = if p.input.elem == ElemType::S8 { 128 } else { 0 };
-        Centre { flip, offset: (p.input.zero_point + i32::from(flip)) as i16 }
+    fn signed(zero_point: i32) -> Centre {
+        Centre { flip: 128, offset: (zero_point + 128) as i16 }
+    }
+
+    fn of_input(p: &Conv) -> Centre {
+        match p.input.elem {
+            ElemType::S8 => Centre::signed(p.input.zero_point),
+            _ => Centre { flip: 0, offset: p.input.zero_point as i16 },
+        }
     }
 }
 
@@ -76,6 +93,9 @@ impl Centre {
 pub(crate) trait GemmIsa: Copy {
     /// MR: rows of a full tile.
     const ROWS: usize;
+
+    /// Pixels of a block from which on it pays to expand panels.
+    const EXPAND_FROM: usize;
 
     /// Bias and rescaling of one panel, prepared.
     type Columns;
@@ -87,8 +107,8 @@ pub(crate) trait GemmIsa: Copy {
     /// them. Up to 30 bytes behind them may be overwritten where `target` goes on.
     fn widen(self, source: &[u8], count: usize, centre: Centre, target: &mut [u8]);
 
-    /// Sum of the activations of the pixel whose first run starts at byte `first`.
-    fn row_sum(self, activations: &Activations, first: usize) -> i32;
+    /// Expands a packed panel of s4 weights to one of s8, twice as long.
+    fn expand_s4(self, panel: &[u8], target: &mut [u8]);
 
     /// Computes a tile. Row `r` goes to the bytes from `r * pitch` of `output`, one per channel of the panel.
     fn tile(self, tile: &Tile, columns: &Self::Columns, output: &mut [u8], pitch: usize);
@@ -123,7 +143,7 @@ pub(crate) fn run<I: GemmIsa>(
     scratch: &mut [u8],
 ) {
     let plan = Plan::new::<I>(p);
-    let (mut scratch, corrections) = plan.split_scratch(scratch);
+    let (mut scratch, expanded) = plan.split_scratch(scratch);
     let mut first = rows.start;
     while first < rows.end {
         let block = plan.block(p, first..rows.end);
@@ -134,11 +154,8 @@ pub(crate) fn run<I: GemmIsa>(
         for group in 0..p.groups {
             plan.fill(isa, p, group, &block, input, &mut scratch);
             let activations = plan.activations(&scratch);
-            let job = Job { isa, p, plan: &plan, block: &block, activations };
-            if p.weight.elem == ElemType::U8 {
-                job.sum_rows(corrections);
-            }
-            job.all_panels(group, packed, corrections, output);
+            Job { isa, p, plan: &plan, block: &block, activations }
+                .all_panels(group, packed, expanded, output);
         }
     }
 }
@@ -153,50 +170,46 @@ struct Job<'a, I> {
 }
 
 impl<I: GemmIsa> Job<'_, I> {
-    /// Weights of u8 are stored less 128, so every accumulator lacks `(128 - zw)` times the sum of its row.
-    fn sum_rows(&self, corrections: &mut [u8]) {
-        let factor = 128 - self.p.weight.zero_point;
-        let mut first = [0];
-        for (i, bytes) in (0..self.block.rows.len()).zip(corrections.chunks_exact_mut(4)) {
-            self.plan.first_bytes(self.p, self.block, i, &mut first);
-            let sum = self.isa.row_sum(&self.activations, first[0]);
-            bytes.copy_from_slice(&factor.wrapping_mul(sum).to_le_bytes());
-        }
-    }
-
     /// Every panel of `group` over every tile of the block.
-    fn all_panels(&self, group: usize, packed: &[u8], corrections: &[u8], output: &mut [u8]) {
+    fn all_panels(&self, group: usize, packed: &[u8], expanded: &mut [u8], output: &mut [u8]) {
         let p = self.p;
         let (width, count) = (p.out_channels / p.groups, panels::panels_per_group(p));
         let bytes = panels::panel_len(p);
         for index in 0..count {
             let first = (group * count + index) * bytes;
             let channels = group * width + index * COLUMNS..group * width + width.min((index + 1) * COLUMNS);
-            self.one_panel(channels, &packed[first..first + bytes], corrections, output);
+            let weights = self.weights(&packed[first..first + bytes], expanded);
+            self.one_panel(channels, weights, output);
         }
     }
 
-    fn one_panel(&self, channels: Range<usize>, panel: &[u8], corrections: &[u8], output: &mut [u8]) {
+    /// The panel as the micro-kernel reads it: expanded where that pays and `scratch` has room.
+    fn weights<'a>(&self, panel: &'a [u8], scratch: &'a mut [u8]) -> Weights<'a> {
+        let expand = !scratch.is_empty() && self.block.rows.len() >= I::EXPAND_FROM;
+        let zero_point = self.p.weight.zero_point - 128;
+        match self.p.weight.elem {
+            ElemType::S4 if expand => {
+                self.isa.expand_s4(panel, scratch);
+                Weights::S8(scratch)
+            }
+            ElemType::U8 if expand => {
+                self.isa.widen(panel, panel.len(), Centre::signed(zero_point), scratch);
+                Weights::Wide(scratch)
+            }
+            ElemType::S4 => Weights::S4(panel),
+            ElemType::U8 => Weights::U8(panel, zero_point as i16),
+            _ => Weights::S8(panel),
+        }
+    }
+
+    fn one_panel(&self, channels: Range<usize>, weights: Weights, output: &mut [u8]) {
         let (p, channel) = (self.p, channels.start);
         let columns = self.isa.columns(p, channels);
-        let mut tile = Tile {
-            activations: self.activations,
-            rows: I::ROWS,
-            first: [0; MAX_ROWS],
-            corrections: [0; MAX_ROWS],
-            panel,
-            nibbles: p.weight.elem == ElemType::S4,
-        };
+        let mut places = self.plan.places(p, self.block);
         let count = self.block.rows.len();
         for row in (0..count).step_by(I::ROWS) {
-            tile.rows = I::ROWS.min(count - row);
-            self.plan.first_bytes(p, self.block, row, &mut tile.first[..tile.rows]);
-            if p.weight.elem == ElemType::U8 {
-                let bytes = corrections[4 * row..].chunks_exact(4);
-                for (value, b) in tile.corrections[..tile.rows].iter_mut().zip(bytes) {
-                    *value = i32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-                }
-            }
+            let rows = I::ROWS.min(count - row);
+            let tile = Tile { activations: self.activations, rows, first: places.take(rows), weights };
             self.isa.tile(&tile, &columns, &mut output[row * p.out_channels + channel..], p.out_channels);
         }
     }

@@ -10,7 +10,8 @@
 //! * s8 stores the weight, u8 stores `weight - 128` as s8.
 //! * s4 folds two consecutive 32-byte pairs into one: the even pair in the low nibbles, the odd one in the high.
 //!
-//! `K` is padded to even (s4: to a multiple of 4) and the last panel of a group to 16 columns, both with zero.
+//! `K` is padded to even (s4: to a multiple of 4) and the last panel of a group to 16 columns, both with the zero
+//! point of the weights: whatever activation meets padding adds nothing.
 //! Panels follow each other, group by group.
 
 use core::ops::Range;
@@ -50,10 +51,9 @@ pub(super) fn packed_len(p: &Conv) -> usize {
 
 /// Packs `p.weights`; both lengths are right. `false` for a weight type without panels.
 pub(super) fn pack(p: &Conv, packed: &mut [u8]) -> bool {
-    packed.fill(0);
     for_each_slot(p, |panel, at, source| {
-        let (Some(index), panel) = (source, &mut packed[panel]) else { return true };
-        let weight = p.weight.elem.load(p.weights, index);
+        let panel = &mut packed[panel];
+        let weight = source.map_or(p.weight.zero_point, |index| p.weight.elem.load(p.weights, index));
         match p.weight.elem {
             ElemType::S8 => panel[at] = weight as u8,
             ElemType::U8 => panel[at] = (weight - 128) as u8,
@@ -64,20 +64,20 @@ pub(super) fn pack(p: &Conv, packed: &mut [u8]) -> bool {
     })
 }
 
-/// The inverse; `false` when padding is not zero. Both lengths are right.
+/// The inverse; `false` when padding is not the zero point. Both lengths are right.
 pub(super) fn unpack(p: &Conv, packed: &[u8], logical: &mut [u8]) -> bool {
     logical.fill(0);
     for_each_slot(p, |panel, at, target| {
         let panel = &packed[panel];
-        let (code, weight) = match p.weight.elem {
-            ElemType::S8 => (i32::from(panel[at]), i32::from(panel[at] as i8)),
-            ElemType::U8 => (i32::from(panel[at]), i32::from(panel[at] as i8) + 128),
-            ElemType::S4 => (nibble::unsigned(panel, at), nibble::signed(panel, at)),
+        let weight = match p.weight.elem {
+            ElemType::S8 => i32::from(panel[at] as i8),
+            ElemType::U8 => i32::from(panel[at] as i8) + 128,
+            ElemType::S4 => nibble::signed(panel, at),
             ElemType::U4 | ElemType::S16 | ElemType::S32 => return false,
         };
         match target {
             Some(index) => p.weight.elem.store(logical, index, weight),
-            None => return code == 0,
+            None => return weight == p.weight.zero_point,
         }
         true
     })

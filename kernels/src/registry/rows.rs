@@ -7,21 +7,19 @@ use super::{Accepts, ConvFn, Entry, Kernel, KernelOp, Layout, Tile};
 use crate::isa::avx2;
 use crate::isa::{IsaKind, portable};
 use crate::ops::gemm;
-use crate::params::{Add, AveragePool, Conv, MaxPool, Resize};
+use crate::params::{Add, ArgMax, AveragePool, Conv, MaxPool, Resize};
 
-#[cfg(target_arch = "x86_64")]
-use crate::requant::Rounding;
 use crate::types::ElemType;
 use crate::{ops, reference};
 
 /// Every kernel that was compiled in.
 pub static KERNELS: &[Kernel] = &[
     #[cfg(target_arch = "x86_64")]
-    gemm_row("gemm_x8s8_6x16k2_avx2", IsaKind::Avx2, 6, avx2_s8, GEMM_AVX2),
+    gemm_row("gemm_x8s8_6x16k2_avx2", IsaKind::Avx2, 6, weights_s8, GEMM_AVX2),
     #[cfg(target_arch = "x86_64")]
-    gemm_row("gemm_x8s4_6x16k2_avx2", IsaKind::Avx2, 6, avx2_s4, GEMM_AVX2),
+    gemm_row("gemm_x8s4_6x16k2_avx2", IsaKind::Avx2, 6, weights_s4, GEMM_AVX2),
     #[cfg(target_arch = "x86_64")]
-    gemm_row("gemm_x8u8_6x16k2_avx2", IsaKind::Avx2, 6, avx2_u8, GEMM_AVX2),
+    gemm_row("gemm_x8u8_6x16k2_avx2", IsaKind::Avx2, 6, weights_u8, GEMM_AVX2),
     gemm_row("gemm_x8s8_4x16k2_portable", IsaKind::Portable, 4, weights_s8, GEMM_PORTABLE),
     gemm_row("gemm_x8s4_4x16k2_portable", IsaKind::Portable, 4, weights_s4, GEMM_PORTABLE),
     gemm_row("gemm_x8u8_4x16k2_portable", IsaKind::Portable, 4, weights_u8, GEMM_PORTABLE),
@@ -35,45 +33,167 @@ pub static KERNELS: &[Kernel] = &[
     reference("softmax_reference", KernelOp::Softmax, Entry::Softmax(reference::softmax)),
     reference("bilinear10_reference", KernelOp::Bilinear10, Entry::Resize(bilinear_10bit)),
     reference("bilinear_rational_reference", KernelOp::BilinearRational, Entry::Resize(bilinear_rational)),
-    depthwise_row(
-        "depthwise_x8_portable",
+    reference("bilinear_single_reference", KernelOp::BilinearSingle, Entry::Resize(bilinear_single)),
+    reference("argmax_reference", KernelOp::ArgMax, Entry::ArgMax(argmax)),
+    // Depthwise, element-wise and window kernels; equal tiles, so one row each.
+    depthwise_row("depthwise_x8_portable", IsaKind::Portable, ops::depthwise::accepts, DEPTHWISE_PORTABLE),
+    #[cfg(target_arch = "x86_64")]
+    depthwise_row("depthwise_x8_avx2", IsaKind::Avx2, ops::depthwise::avx2::accepts, DEPTHWISE_AVX2),
+    row(
+        "add_x8_portable",
+        KernelOp::Add,
         IsaKind::Portable,
-        ops::depthwise::accepts,
-        no_scratch,
-        Entry::Conv(ops::depthwise::depthwise_portable),
+        Accepts::Add(ops::add::accepts),
+        Entry::Add(ops::add::add_portable),
     ),
     #[cfg(target_arch = "x86_64")]
-    depthwise_row(
-        "depthwise_x8_avx2",
+    row(
+        "add_x8_avx2",
+        KernelOp::Add,
         IsaKind::Avx2,
-        ops::depthwise::avx2::accepts,
-        ops::depthwise::avx2::scratch,
-        Entry::Conv(ops::depthwise::avx2::depthwise),
+        Accepts::Add(avx2::add::accepts),
+        Entry::Add(avx2::add::add),
     ),
+    row(
+        "table_x8_portable",
+        KernelOp::Table,
+        IsaKind::Portable,
+        Accepts::All,
+        Entry::Table(ops::table::table_portable),
+    ),
+    #[cfg(target_arch = "x86_64")]
+    row("table_x8_avx2", KernelOp::Table, IsaKind::Avx2, Accepts::All, Entry::Table(avx2::table::table)),
+    row(
+        "average_pool_x8_portable",
+        KernelOp::AveragePool,
+        IsaKind::Portable,
+        Accepts::AveragePool(ops::pool::accepts_average),
+        Entry::AveragePool(ops::pool::average_pool),
+    ),
+    #[cfg(target_arch = "x86_64")]
+    row(
+        "average_pool_x8_avx2",
+        KernelOp::AveragePool,
+        IsaKind::Avx2,
+        Accepts::AveragePool(ops::pool::accepts_average),
+        Entry::AveragePool(avx2::compiled::average_pool),
+    ),
+    row(
+        "max_pool_x8_portable",
+        KernelOp::MaxPool,
+        IsaKind::Portable,
+        Accepts::MaxPool(ops::pool::accepts_max),
+        Entry::MaxPool(ops::pool::max_pool),
+    ),
+    #[cfg(target_arch = "x86_64")]
+    row(
+        "max_pool_x8_avx2",
+        KernelOp::MaxPool,
+        IsaKind::Avx2,
+        Accepts::MaxPool(ops::pool::accepts_max),
+        Entry::MaxPool(avx2::compiled::max_pool),
+    ),
+    whole(row(
+        "mean_x8_portable",
+        KernelOp::Mean,
+        IsaKind::Portable,
+        Accepts::Mean(ops::mean::accepts),
+        Entry::Mean(ops::mean::mean),
+    )),
+    #[cfg(target_arch = "x86_64")]
+    whole(row(
+        "mean_x8_avx2",
+        KernelOp::Mean,
+        IsaKind::Avx2,
+        Accepts::Mean(ops::mean::accepts),
+        Entry::Mean(avx2::compiled::mean),
+    )),
+    row(
+        "bilinear10_x8_portable",
+        KernelOp::Bilinear10,
+        IsaKind::Portable,
+        Accepts::Resize(ops::resize::accepts_10bit),
+        Entry::Resize(ops::resize::bilinear_10bit),
+    ),
+    #[cfg(target_arch = "x86_64")]
+    row(
+        "bilinear10_x8_avx2",
+        KernelOp::Bilinear10,
+        IsaKind::Avx2,
+        Accepts::Resize(ops::resize::accepts_10bit),
+        Entry::Resize(avx2::compiled::bilinear_10bit),
+    ),
+    row(
+        "bilinear_rational_x8_portable",
+        KernelOp::BilinearRational,
+        IsaKind::Portable,
+        Accepts::Resize(ops::resize::accepts_rational),
+        Entry::Resize(ops::resize::bilinear_rational),
+    ),
+    #[cfg(target_arch = "x86_64")]
+    row(
+        "bilinear_rational_x8_avx2",
+        KernelOp::BilinearRational,
+        IsaKind::Avx2,
+        Accepts::Resize(ops::resize::accepts_rational),
+        Entry::Resize(avx2::compiled::bilinear_rational),
+    ),
+    row(
+        "argmax_x8_portable",
+        KernelOp::ArgMax,
+        IsaKind::Portable,
+        Accepts::ArgMax(ops::argmax::accepts),
+        Entry::ArgMax(ops::argmax::argmax),
+    ),
+    #[cfg(target_arch = "x86_64")]
+    row(
+        "argmax_x8_avx2",
+        KernelOp::ArgMax,
+        IsaKind::Avx2,
+        Accepts::ArgMax(ops::argmax::accepts),
+        Entry::ArgMax(avx2::compiled::argmax),
+    ),
+    whole(row(
+        "softmax_x8_portable",
+        KernelOp::Softmax,
+        IsaKind::Portable,
+        Accepts::Softmax(ops::softmax::accepts),
+        Entry::Softmax(ops::softmax::softmax),
+    )),
 ];
 
 #[cfg(target_arch = "x86_64")]
 const GEMM_AVX2: (ConvFn, fn(&Conv) -> usize) = (avx2::gemm::conv, gemm::scratch::<avx2::Avx2>);
 const GEMM_PORTABLE: (ConvFn, fn(&Conv) -> usize) =
     (portable::gemm::conv, gemm::scratch::<portable::Portable>);
+
+const DEPTHWISE_PORTABLE: (ConvFn, fn(&Conv) -> usize) = (ops::depthwise::depthwise_portable, no_scratch);
+#[cfg(target_arch = "x86_64")]
+const DEPTHWISE_AVX2: (ConvFn, fn(&Conv) -> usize) =
+    (ops::depthwise::avx2::depthwise, ops::depthwise::avx2::scratch);
+
 const fn depthwise_row(
     name: &'static str,
     isa: IsaKind,
     accepts: fn(&Conv) -> bool,
-    scratch: fn(&Conv) -> usize,
-    entry: Entry,
+    (conv, scratch): (ConvFn, fn(&Conv) -> usize),
 ) -> Kernel {
     Kernel {
-        name,
-        op: KernelOp::Depthwise,
-        isa,
         tile: Tile { mr: 1, nr: 32, kr: 2 },
         layout: Layout::Depthwise32x2,
-        accepts: Accepts::Conv(accepts),
         scratch,
-        banded: true,
-        entry,
+        ..row(name, KernelOp::Depthwise, isa, Accepts::Conv(accepts), Entry::Conv(conv))
     }
+}
+
+/// A kernel without weights; banded.
+const fn row(name: &'static str, op: KernelOp, isa: IsaKind, accepts: Accepts, entry: Entry) -> Kernel {
+    Kernel { name, op, isa, accepts, entry, banded: true, ..reference(name, op, entry) }
+}
+
+/// A kernel that is given all of its output at once.
+const fn whole(row: Kernel) -> Kernel {
+    Kernel { banded: false, ..row }
 }
 
 const fn no_scratch(_: &Conv) -> usize {
@@ -126,23 +246,6 @@ fn weights_u8(p: &Conv) -> bool {
     gemm::accepts(p, ElemType::U8)
 }
 
-// The AVX2 epilogue has no rounding of ties away from zero.
-
-#[cfg(target_arch = "x86_64")]
-fn avx2_s8(p: &Conv) -> bool {
-    p.rounding != Rounding::OnceAway && weights_s8(p)
-}
-
-#[cfg(target_arch = "x86_64")]
-fn avx2_s4(p: &Conv) -> bool {
-    p.rounding != Rounding::OnceAway && weights_s4(p)
-}
-
-#[cfg(target_arch = "x86_64")]
-fn avx2_u8(p: &Conv) -> bool {
-    p.rounding != Rounding::OnceAway && weights_u8(p)
-}
-
 // The reference takes the logical weights from its parameters and computes everything at once.
 
 fn conv2d(p: &Conv, _: &[u8], input: &[u8], _: Range<usize>, output: &mut [u8], _: &mut [u8]) {
@@ -175,4 +278,12 @@ fn bilinear_10bit(p: &Resize, input: &[u8], _: Range<usize>, output: &mut [u8]) 
 
 fn bilinear_rational(p: &Resize, input: &[u8], _: Range<usize>, output: &mut [u8]) {
     reference::bilinear_rational(p, input, output);
+}
+
+fn argmax(p: &ArgMax, input: &[u8], _: Range<usize>, output: &mut [u8]) {
+    reference::argmax(p.elem, p.outer, p.depth, p.inner, input, output);
+}
+
+fn bilinear_single(p: &Resize, input: &[u8], _: Range<usize>, output: &mut [u8]) {
+    reference::bilinear_single(p, input, output);
 }

@@ -45,6 +45,8 @@ pub enum Scales {
     Wild,
     /// One shift for all channels.
     Shift(i32),
+    /// Powers of two near 1, so that many values fall halfway between two outputs.
+    Ties,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -217,12 +219,17 @@ impl Buffers {
         let (mut multipliers, mut shifts) = (Vec::new(), Vec::new());
         for _ in 0..case.out_channels {
             let zero = case.scales != Scales::Ordinary && random.next().is_multiple_of(8);
-            multipliers.push(if zero { 0 } else { random.within(1 << 30, i32::MAX.into()) as i32 });
+            multipliers.push(match case.scales {
+                Scales::Ties => 1 << 30,
+                _ if zero => 0,
+                _ => random.within(1 << 30, i32::MAX.into()) as i32,
+            });
             let spread = if case.weight.elem == ElemType::S4 { 34 } else { 38 };
             shifts.push(match case.scales {
                 Scales::Ordinary => spread + (depth.ilog2() / 2) as i32 + random.within(-1, 1) as i32,
                 Scales::Wild => random.within(16, 62) as i32,
                 Scales::Shift(shift) => shift,
+                Scales::Ties => random.within(29, 36) as i32,
             });
         }
         Buffers { input, weights, bias, multipliers, shifts }

@@ -18,6 +18,8 @@ const WEIGHTS: [Quant; 4] = [
     Quant { elem: ElemType::U8, zero_point: 0 },
 ];
 
+const ROUNDINGS: [Rounding; 3] = [Rounding::Once, Rounding::Twice, Rounding::OnceAway];
+
 /// Sizes round the edges of tiles of 4 and 6 rows, panels of 16 columns, depth steps of 2, 4 and 16.
 #[test]
 fn matrix_edges() {
@@ -57,7 +59,7 @@ fn extremes() {
         for input in [s8(-128), s8(127), s8(0), u8(0), u8(255)] {
             for fill in [Fill::Lowest, Fill::Highest, Fill::Ends] {
                 for scales in [Scales::Ordinary, Scales::Wild] {
-                    for rounding in [Rounding::Once, Rounding::Twice] {
+                    for rounding in ROUNDINGS {
                         let case =
                             Case { weight, input, fill, scales, rounding, ..Case::matrix(7, 1153, 18) };
                         case.check(&[]);
@@ -72,13 +74,26 @@ fn extremes() {
 #[test]
 fn every_shift() {
     for shift in 16..=62 {
-        for rounding in [Rounding::Once, Rounding::Twice] {
+        for rounding in ROUNDINGS {
             for out in [output(ElemType::S8, -128), output(ElemType::S8, 127), output(ElemType::U8, 255)] {
                 for (depth, weight) in [(1, WEIGHTS[0]), (37, WEIGHTS[0]), (600, u8(3)), (9, S4)] {
                     let scales = Scales::Shift(shift);
                     Case { rounding, scales, weight, output: out, ..Case::matrix(13, depth, 33) }.check(&[]);
                 }
             }
+        }
+    }
+}
+
+/// Values halfway between two outputs, on both sides of zero.
+#[test]
+fn ties() {
+    for rounding in ROUNDINGS {
+        for (depth, fill) in [(1, Fill::Random), (2, Fill::Ends), (5, Fill::Random)] {
+            let case =
+                Case { rounding, fill, weight: S4, scales: Scales::Ties, ..Case::matrix(40, depth, 50) };
+            case.check(&[]);
+            Case { weight: u8(127), input: u8(128), ..case }.check(&[]);
         }
     }
 }
@@ -206,7 +221,8 @@ fn several_blocks() {
 #[test]
 fn random_cases() {
     let mut random = Random(1);
-    for seed in 0..3000 {
+    // An interpreter takes a minute for each.
+    for seed in 0..if cfg!(miri) { 10 } else { 3000 } {
         let mut draw = |lo, hi| random.within(lo, hi) as usize;
         let groups = if draw(0, 4) == 0 { draw(2, 3) } else { 1 };
         let mut any_axis = || {
@@ -230,7 +246,7 @@ fn random_cases() {
             groups,
             input,
             weight,
-            rounding: [Rounding::Once, Rounding::Twice][draw(0, 1)],
+            rounding: ROUNDINGS[draw(0, 2)],
             output: if draw(0, 1) == 0 { clamped } else { output(elem, zero_point) },
             fill: [Fill::Random, Fill::Random, Fill::Ends][draw(0, 2)],
             scales: [Scales::Ordinary, Scales::Ordinary, Scales::Wild][draw(0, 2)],

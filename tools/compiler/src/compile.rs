@@ -211,7 +211,30 @@ fn canonical(options: &Options) -> String {
     if options.board {
         text += ";board";
     }
+    if let Some(recipe) = &options.recipe {
+        // The shortest form that reads back as the same number.
+        let list = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
+        text += &format!(";recipe={}/{}/{}", recipe.order.name(), list(&recipe.mean), list(&recipe.std));
+    }
     text
+}
+
+impl Order {
+    const fn name(self) -> &'static str {
+        match self {
+            Order::Rgb => "rgb",
+            Order::Bgr => "bgr",
+            Order::Gray => "gray",
+        }
+    }
+}
+
+fn recipe_of(text: &str) -> Option<Recipe> {
+    let mut parts = text.split('/');
+    let name = parts.next()?;
+    let order = [Order::Rgb, Order::Bgr, Order::Gray].into_iter().find(|o| o.name() == name)?;
+    let mut list = || parts.next()?.split(',').map(|v| v.parse().ok()).collect::<Option<Vec<f64>>>();
+    Some(Recipe { order, mean: list()?, std: list()? })
 }
 
 /// The contract that a file's provenance names.
@@ -219,13 +242,14 @@ pub fn contract_of(options: &str) -> Option<Contract> {
     options.split(';').find_map(|o| o.strip_prefix("rounding=")).and_then(Contract::from_name)
 }
 
-/// The options that a file was compiled with, except recipe and labels, which are stored as data.
+/// The options that a file was compiled with, except the labels, which are stored as data.
 pub fn options_of(text: &str) -> Option<Options> {
     let mut options = Options { contract: contract_of(text)?, targets: Vec::new(), ..Options::default() };
     for part in text.split(';') {
         match part.split_once('=') {
             Some(("target", name)) => options.targets.push(IsaKind::from_name(name)?),
             Some(("cut-at", name)) => options.cut_at.push(name.to_string()),
+            Some(("recipe", text)) => options.recipe = Some(recipe_of(text)?),
             None if part == "board" => options.board = true,
             _ => {}
         }

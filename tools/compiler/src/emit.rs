@@ -81,6 +81,9 @@ pub fn emit(graph: &Graph, plan: &MemoryPlan, contract: Contract) -> Result<Cont
 fn store_proof(contents: &mut Contents, graph: &Graph) -> Result<(), EmitError> {
     let proof = prove(&Program::of_contents(contents))
         .map_err(|source| EmitError::Overflow { node: name(&graph.nodes[source.operator]), source })?;
+    for (number, intervals) in proof.intervals.iter().enumerate() {
+        check_left_shift(contents, number, intervals, &graph.nodes[number])?;
+    }
     for (tensor, &(lo, hi)) in contents.tensors.iter_mut().zip(&proof.ranges) {
         (tensor.lo, tensor.hi) = (lo, hi);
     }
@@ -88,6 +91,35 @@ fn store_proof(contents: &mut Contents, graph: &Graph) -> Result<(), EmitError> 
         operator.intervals_first = contents.intervals.len() as u32;
         operator.intervals_count = intervals.len() as u32;
         contents.intervals.extend(intervals.iter().map(|&i| interval(i)));
+    }
+    Ok(())
+}
+
+/// TFLite shifts the accumulator of a factor above 1 left in 32 bits; where that could wrap its result is an accident
+/// that the rule does not reproduce.
+fn check_left_shift(
+    contents: &Contents,
+    number: usize,
+    intervals: &[crate::prove::Interval],
+    node: &Node,
+) -> Result<(), EmitError> {
+    let op = &contents.operators[number];
+    let program = Program::of_contents(contents);
+    let Some((_, conv)) =
+        crate::pack::convolution(&program, op).filter(|_| op.rule == Rule::RequantTwice as u16)
+    else {
+        return Ok(());
+    };
+    for (channel, (&(lo, hi), &shift)) in intervals.iter().zip(conv.shifts).enumerate() {
+        let largest = lo.unsigned_abs().max(hi.unsigned_abs());
+        let left = 31 - shift;
+        if left > 0 && largest << left >= 1 << 31 {
+            let reason = format!(
+                "the factor of output channel {channel} is above 1 and its accumulator may reach {largest}, which \
+                 TFLite shifts out of 32 bits; compile with the dyadic contract"
+            );
+            return Err(EmitError::Contract { node: name(node), reason });
+        }
     }
     Ok(())
 }
@@ -171,10 +203,6 @@ impl<'a> Emitter<'a> {
                 let tables = self.concat_tables(node).map_err(failed)?;
                 let axis = *axis as u32;
                 (Rule::Move, Params::Concat(dyadic_format::operator::ConcatParams { axis }), tables)
-            }
-            Op::ResizeBilinear(_) | Op::ResizeNearest(_) => {
-                let (rule, params) = self.resize(node)?;
-                (rule, params, Vec::new())
             }
             _ => {
                 let (rule, params) = self.params(node).map_err(failed)?;

@@ -15,4 +15,5 @@ pub mod passes;
 pub mod prove;
 pub mod quantize;
 pub mod records;
+pub mod verify;
 pub use compile::{CompileError, Compiled, Options, compile};

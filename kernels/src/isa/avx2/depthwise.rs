@@ -1,25 +1,21 @@
 //! Depthwise convolution of 32 channels at a time.
 //!
 //! Bytes of two taps are interleaved, then widened by interleaving with zero; `vpmaddwd` with a packed pair of
-//! weights sums both taps. u8 values widen to themselves, s8 values to 256 times themselves (the byte on top of the
-//! zero): sums of up to 256 taps fit 32 bits either way.
+//! weights sums both taps. Sums wrap as the accumulator does.
 
 use core::arch::x86_64::*;
+use core::ops::Range;
 
+use super::bytes::{self, Finish, Quads, offset, products};
 use crate::pack::depthwise::{BLOCK, PAIR_BYTES, first_channel, position};
 use crate::params::Conv;
 use crate::requant::Rounding;
-use crate::types::ElemType;
 
 /// Most taps of a window.
 pub(crate) const MAX_TAPS: usize = 256;
 
-/// Values of a block's 32 slots as four vectors: quad `q` holds slots `4q..4q+4` and `16+4q..16+4q+4`.
-type Quads = [[i32; 8]; 4];
-
 /// The end of the operation for one block of channels, laid out as the vectors that meet it.
 #[derive(Debug)]
-#[repr(C, align(32))]
 pub(crate) struct Epilogue {
     /// Bias less zero point times the sum of weights; twice that for two roundings.
     bias: Quads,
@@ -35,273 +31,260 @@ pub(crate) struct Epilogue {
     second: Quads,
     /// `left` or `second` is not the same in every lane.
     mixed: bool,
-    zero_point: i16,
-    /// The clamps as u8; s8 values plus 128.
-    lo: u8,
-    hi: u8,
-    /// 0x80 for s8: back from u8.
-    flip: u8,
+    finish: Finish,
 }
 
 impl Epilogue {
-    /// Of block `block` of `p` with its packed weights `weights`.
+    /// Of block `block` of `p` with its packed weights `weights`, for a source of u8 values (s8 plus 128).
+    #[target_feature(enable = "avx2")]
     pub(crate) fn new(p: &Conv, block: usize, weights: &[u8]) -> Epilogue {
-        let offset = if p.output.elem == ElemType::S8 { 128 } else { 0 };
-        let zero = [[0; 8]; 4];
+        let zero = [_mm256_setzero_si256(); 4];
         let mut epilogue = Epilogue {
-            bias: zero,
-            multiplier: zero,
+            bias: quads(p, block, p.bias),
+            multiplier: quads(p, block, p.multipliers),
             round: zero,
             right: zero,
             left: zero,
             limit: zero,
             second: zero,
             mixed: false,
-            zero_point: (p.output.zero_point + offset) as i16,
-            lo: (p.output.lo + offset) as u8,
-            hi: (p.output.hi + offset) as u8,
-            flip: offset as u8,
+            finish: Finish::new(&p.output),
         };
-        let first = first_channel(p.out_channels, block);
-        for slot in 0..BLOCK {
-            epilogue.set(p, (first + slot) % p.out_channels, position(slot), weights);
+        let shifts = quads(p, block, p.shifts);
+        let input_zero = _mm256_set1_epi32(p.input.zero_point + offset(p.input.elem));
+        for (q, shift) in shifts.into_iter().enumerate() {
+            epilogue.set_shift(q, shift, p.rounding);
+            let mut sum = zero[0];
+            for pair in weights.chunks_exact(PAIR_BYTES) {
+                sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load(&pair[32 * q..]), _mm256_set1_epi16(1)));
+            }
+            let bias = _mm256_sub_epi32(epilogue.bias[q], _mm256_mullo_epi32(sum, input_zero));
+            epilogue.bias[q] = match p.rounding {
+                // The row declines `OnceAway`.
+                Rounding::Once | Rounding::OnceAway => bias,
+                Rounding::Twice => _mm256_add_epi32(bias, bias),
+            };
         }
         epilogue
     }
 
-    /// Sets the lane at `position` for `channel`.
-    fn set(&mut self, p: &Conv, channel: usize, position: usize, weights: &[u8]) {
-        let (quad, lane) = (position / 8, position % 8);
-        let pairs =
-            weights.chunks_exact(PAIR_BYTES).flat_map(|pair| pair[4 * position..][..4].chunks_exact(2));
-        let sum: i32 = pairs.map(|w| i32::from(i16::from_le_bytes([w[0], w[1]]))).sum();
-        let bias = p.bias[channel].wrapping_sub(sum.wrapping_mul(p.input.zero_point));
-        let shift = p.shifts[channel];
+    /// What follows from the shifts of quad `q`.
+    #[target_feature(enable = "avx2")]
+    fn set_shift(&mut self, q: usize, shift: __m256i, rounding: Rounding) {
         // The high half of the product is floor(P / 2^32) for one rounding, floor((2P + 2^31) / 2^32) for two.
-        let (doubled, taken, least) = match p.rounding {
-            // The row declines `OnceAway`.
-            Rounding::Once | Rounding::OnceAway => (0, 32, 33),
-            Rounding::Twice => (1, 31, 31),
+        let (taken, least) = match rounding {
+            Rounding::Once | Rounding::OnceAway => (32, 33),
+            Rounding::Twice => (31, 31),
         };
-        let left = (least - shift).max(0);
-        let right = shift + left - taken;
-        self.bias[quad][lane] = bias.wrapping_shl(doubled);
-        self.multiplier[quad][lane] = p.multipliers[channel];
-        self.left[quad][lane] = left;
-        self.limit[quad][lane] = i32::MAX >> left;
-        self.right[quad][lane] = right;
-        self.round[quad][lane] = if right > 0 { 1 << (right - 1) } else { 0 };
-        self.second[quad][lane] = if right > 0 { -1 } else { 0 };
-        self.mixed |= left > 0 || right == 0;
+        let zero = _mm256_setzero_si256();
+        let left = _mm256_max_epi32(_mm256_sub_epi32(_mm256_set1_epi32(least), shift), zero);
+        let right = _mm256_sub_epi32(_mm256_add_epi32(shift, left), _mm256_set1_epi32(taken));
+        let second = _mm256_cmpgt_epi32(right, zero);
+        self.left[q] = left;
+        self.limit[q] = _mm256_srlv_epi32(_mm256_set1_epi32(i32::MAX), left);
+        self.right[q] = right;
+        // A count of -1 is past the width of a lane and leaves 0.
+        self.round[q] =
+            _mm256_sllv_epi32(_mm256_set1_epi32(1), _mm256_sub_epi32(right, _mm256_set1_epi32(1)));
+        self.second[q] = second;
+        self.mixed |= _mm256_testz_si256(left, left) == 0 || _mm256_movemask_epi8(second) != -1;
     }
+}
+
+/// The values of the channels of block `block`, in the order of the quads.
+#[target_feature(enable = "avx2")]
+fn quads(p: &Conv, block: usize, values: &[i32]) -> Quads {
+    let first = first_channel(p.out_channels, block);
+    let mut slots = [0; BLOCK];
+    if p.out_channels < BLOCK {
+        for (slot, value) in slots.iter_mut().enumerate() {
+            *value = values[slot % p.out_channels];
+        }
+    } else {
+        slots.copy_from_slice(&values[first..first + BLOCK]);
+    }
+    let mut lanes = [[0; 8]; 4];
+    for (slot, value) in slots.into_iter().enumerate() {
+        lanes[position(slot) / 8][position(slot) % 8] = value;
+    }
+    // SAFETY: the same size, and every bit pattern is a vector.
+    unsafe { core::mem::transmute(lanes) }
 }
 
 /// One block of channels of a run of outputs.
 #[derive(Debug)]
 pub(crate) struct Run<'a> {
-    /// Where each tap of the first output lies, as many as the weights have; an output further on reads `step`
-    /// bytes further on.
-    pub(crate) taps: &'a [&'a [u8]],
+    /// u8 values.
+    pub(crate) source: &'a [u8],
+    /// Where each tap of output 0 lies in `source`, as many as the weights have.
+    pub(crate) taps: &'a [usize],
     /// Distance between the inputs of two outputs.
     pub(crate) step: usize,
     /// Packed weights of the block.
     pub(crate) weights: &'a [u8],
     /// Distance between two outputs.
     pub(crate) output_step: usize,
-    /// Whether the input is s8.
-    pub(crate) signed: bool,
     /// Rounding.
     pub(crate) rounding: Rounding,
 }
 
 impl Run<'_> {
-    /// Computes `count` outputs. Output `i` is the 32 bytes from `i * output_step`, written in order of `i`.
+    /// Computes the outputs `range`. Output `range.start + i` is the 32 bytes from `i * output_step`, written in
+    /// order of `i`.
     ///
     /// # Panics
     /// When a slice is too short.
     #[target_feature(enable = "avx2")]
-    pub(crate) fn compute(&self, count: usize, epilogue: &Epilogue, output: &mut [u8]) {
-        let Some(last) = count.checked_sub(1) else { return };
-        let pairs = self.weights.len() / PAIR_BYTES;
-        assert!(self.taps.len() == 2 * pairs && pairs > 0);
-        assert!(self.taps.iter().all(|tap| tap.len() >= last * self.step + BLOCK));
-        assert!(output.len() >= last * self.output_step + BLOCK);
+    pub(crate) fn compute(&self, range: Range<usize>, epilogue: &Epilogue, output: &mut [u8]) {
+        if range.is_empty() {
+            return;
+        }
+        let last = range.end - 1;
+        assert!(self.taps.len() * PAIR_BYTES == 2 * self.weights.len());
+        assert!(self.taps.iter().all(|tap| tap + last * self.step + BLOCK <= self.source.len()));
+        assert!((last - range.start) * self.output_step + BLOCK <= output.len());
         // SAFETY: the three assertions are the contract of `run`.
         unsafe {
-            match (self.signed, self.rounding, epilogue.mixed) {
-                (false, Rounding::Once | Rounding::OnceAway, false) => {
-                    self.sized::<false, false, false>(count, epilogue, output)
-                }
-                (false, Rounding::Once | Rounding::OnceAway, true) => {
-                    self.sized::<false, false, true>(count, epilogue, output)
-                }
-                (false, Rounding::Twice, false) => self.sized::<false, true, false>(count, epilogue, output),
-                (false, Rounding::Twice, true) => self.sized::<false, true, true>(count, epilogue, output),
-                (true, Rounding::Once | Rounding::OnceAway, false) => {
-                    self.sized::<true, false, false>(count, epilogue, output)
-                }
-                (true, Rounding::Once | Rounding::OnceAway, true) => {
-                    self.sized::<true, false, true>(count, epilogue, output)
-                }
-                (true, Rounding::Twice, false) => self.sized::<true, true, false>(count, epilogue, output),
-                (true, Rounding::Twice, true) => self.sized::<true, true, true>(count, epilogue, output),
+            match (self.rounding == Rounding::Twice, epilogue.mixed) {
+                (false, false) => self.run::<false, false>(range, epilogue, output),
+                (false, true) => self.run::<false, true>(range, epilogue, output),
+                (true, false) => self.run::<true, false>(range, epilogue, output),
+                (true, true) => self.run::<true, true>(range, epilogue, output),
             }
         }
     }
 
     /// # Safety
-    /// As [`Run::run`].
+    /// `taps` has two entries for each pair of the weights. For every output the source holds [`BLOCK`] bytes from
+    /// each tap, the output [`BLOCK`] bytes from its place.
     #[target_feature(enable = "avx2")]
-    unsafe fn sized<const SIGNED: bool, const TWICE: bool, const MIXED: bool>(
+    unsafe fn run<const TWICE: bool, const MIXED: bool>(
         &self,
-        count: usize,
+        range: Range<usize>,
         epilogue: &Epilogue,
         output: &mut [u8],
     ) {
-        // SAFETY: the caller's contract.
+        let (taps, weights, pairs) = (self.taps.as_ptr(), self.weights.as_ptr(), self.taps.len() / 2);
+        // SAFETY: offsets inside the slices by the contract.
         unsafe {
-            match self.taps.len() {
-                10 => self.run::<SIGNED, TWICE, MIXED, 5>(count, epilogue, output),
-                26 => self.run::<SIGNED, TWICE, MIXED, 13>(count, epilogue, output),
-                _ => self.run::<SIGNED, TWICE, MIXED, 0>(count, epilogue, output),
-            }
-        }
-    }
-
-    /// `PAIRS` is half the number of taps, or 0 when that is not known to the compiler.
-    ///
-    /// # Safety
-    /// `taps` has two entries for each pair of the weights; every tap holds [`BLOCK`] bytes beyond
-    /// `(count - 1) * step`, the output beyond `(count - 1) * output_step`.
-    #[target_feature(enable = "avx2")]
-    unsafe fn run<const SIGNED: bool, const TWICE: bool, const MIXED: bool, const PAIRS: usize>(
-        &self,
-        count: usize,
-        epilogue: &Epilogue,
-        output: &mut [u8],
-    ) {
-        let pairs = if PAIRS == 0 { self.taps.len() / 2 } else { PAIRS };
-        let taps = self.taps.as_ptr();
-        let weights = self.weights.as_ptr();
-        let mut i = 0;
-        while i + 2 <= count {
-            let at = [i * self.step, (i + 1) * self.step];
-            let sums = unsafe { sums::<SIGNED, 2>(taps, at, weights, pairs) };
-            for (n, sums) in sums.into_iter().enumerate() {
-                let bytes = epilogue.requantize::<SIGNED, TWICE, MIXED>(sums);
-                unsafe {
-                    _mm256_storeu_si256(output.as_mut_ptr().add((i + n) * self.output_step).cast(), bytes)
+            let mut source = self.source.as_ptr().add(range.start * self.step);
+            let mut output = output.as_mut_ptr();
+            for _ in range {
+                // The count known to the compiler for the commonest window; one call each, so that all is inlined.
+                let sums = match pairs {
+                    5 => sums::<5>(source, taps, weights, pairs),
+                    _ => sums::<0>(source, taps, weights, pairs),
                 };
+                let bytes = epilogue.requantize::<TWICE, MIXED>(sums);
+                _mm256_storeu_si256(output.cast(), bytes);
+                source = source.wrapping_add(self.step);
+                output = output.wrapping_add(self.output_step);
             }
-            i += 2;
-        }
-        if i < count {
-            let [sums] = unsafe { sums::<SIGNED, 1>(taps, [i * self.step], weights, pairs) };
-            let bytes = epilogue.requantize::<SIGNED, TWICE, MIXED>(sums);
-            unsafe { _mm256_storeu_si256(output.as_mut_ptr().add(i * self.output_step).cast(), bytes) };
         }
     }
 }
 
-/// Sums of products of `N` outputs, `at` their distances from the taps; 256 times the sums when `SIGNED`.
+/// Sums of products of one output. `PAIRS` is `pairs`, or 0 when that is not known to the compiler.
 ///
 /// # Safety
-/// `taps` has `2 * pairs` entries with [`BLOCK`] bytes beyond each of `at`, `weights` [`PAIR_BYTES`] a pair.
+/// `taps` has `2 * pairs` entries with [`BLOCK`] bytes beyond each from `source`, `weights` [`PAIR_BYTES`] a pair.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn sums<const SIGNED: bool, const N: usize>(
-    taps: *const &[u8],
-    at: [usize; N],
+unsafe fn sums<const PAIRS: usize>(
+    source: *const u8,
+    taps: *const usize,
     weights: *const u8,
     pairs: usize,
-) -> [[__m256i; 4]; N] {
+) -> [__m256i; 4] {
     let zero = _mm256_setzero_si256();
-    let mut acc = [[zero; 4]; N];
-    for pair in 0..pairs {
+    let mut acc = [zero; 4];
+    for pair in 0..if PAIRS == 0 { pairs } else { PAIRS } {
+        // SAFETY: the caller's contract.
         unsafe {
-            let (first, second) = ((*taps.add(2 * pair)).as_ptr(), (*taps.add(2 * pair + 1)).as_ptr());
+            let a = _mm256_loadu_si256(source.add(*taps.add(2 * pair)).cast());
+            let b = _mm256_loadu_si256(source.add(*taps.add(2 * pair + 1)).cast());
             let weights: *const __m256i = weights.add(pair * PAIR_BYTES).cast();
-            for n in 0..N {
-                let a = _mm256_loadu_si256(first.add(at[n]).cast());
-                let b = _mm256_loadu_si256(second.add(at[n]).cast());
-                let bytes = [_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b)];
-                for q in 0..4 {
-                    let (low, high) = if SIGNED { (zero, bytes[q / 2]) } else { (bytes[q / 2], zero) };
-                    let words = if q % 2 == 0 {
-                        _mm256_unpacklo_epi8(low, high)
-                    } else {
-                        _mm256_unpackhi_epi8(low, high)
-                    };
-                    let products = _mm256_madd_epi16(words, _mm256_loadu_si256(weights.add(q)));
-                    acc[n][q] = _mm256_add_epi32(acc[n][q], products);
-                }
+            let words = bytes::pairs(a, b);
+            for q in 0..4 {
+                let products = _mm256_madd_epi16(words[q], _mm256_loadu_si256(weights.add(q)));
+                acc[q] = _mm256_add_epi32(acc[q], products);
             }
         }
     }
     acc
 }
 
+/// Copies the 32 bytes at every multiple of `pitch` in `source` one behind the other, each byte exclusive-or
+/// `flip`.
+///
+/// # Panics
+/// When `source` holds fewer than `target` has room for.
+#[target_feature(enable = "avx2")]
+pub(crate) fn gather(source: &[u8], pitch: usize, flip: u8, target: &mut [u8]) {
+    let flip = _mm256_set1_epi8(flip as i8);
+    let count = target.len() / BLOCK;
+    assert!(count == 0 || (count - 1) * pitch + BLOCK <= source.len());
+    for i in 0..count {
+        // SAFETY: pixel `i` ends inside the source by the assertion and inside the target by its count.
+        unsafe {
+            let bytes = _mm256_loadu_si256(source.as_ptr().add(i * pitch).cast());
+            _mm256_storeu_si256(target.as_mut_ptr().add(i * BLOCK).cast(), _mm256_xor_si256(bytes, flip));
+        }
+    }
+}
+
 impl Epilogue {
     /// Bias, rescaling, zero point, clamp: the 32 output bytes in slot order.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn requantize<const SIGNED: bool, const TWICE: bool, const MIXED: bool>(
-        &self,
-        sums: [__m256i; 4],
-    ) -> __m256i {
-        let r = [0, 1, 2, 3].map(|q| {
-            let sum = match (SIGNED, TWICE) {
-                (false, false) => sums[q],
-                (false, true) => _mm256_add_epi32(sums[q], sums[q]),
-                (true, false) => _mm256_srai_epi32::<8>(sums[q]),
-                (true, true) => _mm256_srai_epi32::<7>(sums[q]),
-            };
-            self.rescale::<TWICE, MIXED>(_mm256_add_epi32(sum, load(&self.bias[q])), q)
-        });
-        let zero_point = _mm256_set1_epi16(self.zero_point);
-        let low = _mm256_adds_epi16(_mm256_packs_epi32(r[0], r[1]), zero_point);
-        let high = _mm256_adds_epi16(_mm256_packs_epi32(r[2], r[3]), zero_point);
-        let bytes = _mm256_packus_epi16(low, high);
-        let bytes = _mm256_max_epu8(bytes, _mm256_set1_epi8(self.lo as i8));
-        let bytes = _mm256_min_epu8(bytes, _mm256_set1_epi8(self.hi as i8));
-        _mm256_xor_si256(bytes, _mm256_set1_epi8(self.flip as i8))
+    fn requantize<const TWICE: bool, const MIXED: bool>(&self, sums: [__m256i; 4]) -> __m256i {
+        // Written out: a closure does not inherit the target feature.
+        let r0 = self.rescale::<TWICE, MIXED>(sums[0], 0);
+        let r1 = self.rescale::<TWICE, MIXED>(sums[1], 1);
+        let r2 = self.rescale::<TWICE, MIXED>(sums[2], 2);
+        let r3 = self.rescale::<TWICE, MIXED>(sums[3], 3);
+        self.finish.narrow([r0, r1, r2, r3])
     }
 
-    /// Eight rescaled accumulators; for two roundings `acc` is twice the accumulator.
+    /// Bias and rescaling of quad `q`.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn rescale<const TWICE: bool, const MIXED: bool>(&self, mut acc: __m256i, q: usize) -> __m256i {
+    fn rescale<const TWICE: bool, const MIXED: bool>(&self, sum: __m256i, q: usize) -> __m256i {
+        // For two roundings twice the accumulator.
+        let sum = if TWICE { _mm256_add_epi32(sum, sum) } else { sum };
+        let mut acc = _mm256_add_epi32(sum, self.bias[q]);
         if MIXED {
-            let limit = load(&self.limit[q]);
+            let limit = self.limit[q];
             let lowest = _mm256_xor_si256(limit, _mm256_set1_epi32(-1));
             acc = _mm256_max_epi32(_mm256_min_epi32(acc, limit), lowest);
-            acc = _mm256_sllv_epi32(acc, load(&self.left[q]));
+            acc = _mm256_sllv_epi32(acc, self.left[q]);
         }
-        let multiplier = load(&self.multiplier[q]);
-        let mut even = _mm256_mul_epi32(acc, multiplier);
-        let mut odd = _mm256_mul_epi32(_mm256_srli_epi64::<32>(acc), _mm256_srli_epi64::<32>(multiplier));
+        let multiplier = self.multiplier[q];
+        let (mut even, mut odd) = products(acc, multiplier);
         if TWICE {
             let half = _mm256_set1_epi64x(1 << 31);
             even = _mm256_add_epi64(even, half);
             odd = _mm256_add_epi64(odd, half);
         }
         let high = _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd);
-        let mut rounded = _mm256_add_epi32(high, load(&self.round[q]));
+        let mut rounded = _mm256_add_epi32(high, self.round[q]);
         if TWICE {
             // Ties away from zero: a negative value rounds up only from beyond the tie.
             let mut negative = _mm256_srai_epi32::<31>(high);
             if MIXED {
-                negative = _mm256_and_si256(negative, load(&self.second[q]));
+                negative = _mm256_and_si256(negative, self.second[q]);
             }
             rounded = _mm256_add_epi32(rounded, negative);
         }
-        _mm256_srav_epi32(rounded, load(&self.right[q]))
+        _mm256_srav_epi32(rounded, self.right[q])
     }
 }
 
+/// The first 32 bytes of `bytes`.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load(lanes: &[i32; 8]) -> __m256i {
+fn load(bytes: &[u8]) -> __m256i {
+    let bytes: &[u8; 32] = bytes.first_chunk().expect("packed weights hold whole vectors");
     // SAFETY: 32 readable bytes.
-    unsafe { _mm256_loadu_si256(lanes.as_ptr().cast()) }
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
 }

@@ -6,8 +6,8 @@
 use core::arch::x86_64::*;
 use core::ops::Range;
 
-use super::{Avx2, Factors, Narrow, load_8x32};
-use crate::ops::gemm::{Activations, Centre, GemmIsa, Tile};
+use super::{Avx2, Factors, Narrow, ONCE, ONCE_AWAY, TWICE, load_8x32};
+use crate::ops::gemm::{Centre, GemmIsa, Tile, Weights};
 use crate::pack::panels::{COLUMNS, PAIR_BYTES};
 use crate::params::Conv;
 use crate::requant::Rounding;
@@ -20,6 +20,8 @@ const ROWS: usize = 6;
 pub(crate) struct Columns {
     bias: [__m256i; 2],
     factors: [Factors; 2],
+    /// Whether any factor needs [`Factors::scale_up`].
+    scaled_up: bool,
     rounding: Rounding,
     narrow: Narrow,
     /// Channels that exist, 1 to 16.
@@ -28,6 +30,7 @@ pub(crate) struct Columns {
 
 impl GemmIsa for Avx2 {
     const ROWS: usize = ROWS;
+    const EXPAND_FROM: usize = 2 * ROWS;
     type Columns = Columns;
 
     fn columns(self, p: &Conv, channels: Range<usize>) -> Columns {
@@ -41,29 +44,45 @@ impl GemmIsa for Avx2 {
         unsafe { widen(source, count, centre, target) }
     }
 
-    fn row_sum(self, activations: &Activations, first: usize) -> i32 {
+    fn expand_s4(self, panel: &[u8], target: &mut [u8]) {
         // SAFETY: the token proves AVX2.
-        unsafe { row_sum(activations, first) }
+        unsafe { expand_s4(panel, target) }
     }
 
     #[inline]
     fn tile(self, tile: &Tile, columns: &Columns, output: &mut [u8], pitch: usize) {
-        let entry = match (tile.rows, tile.nibbles) {
-            (1, false) => self::tile::<1, false>,
-            (2, false) => self::tile::<2, false>,
-            (3, false) => self::tile::<3, false>,
-            (4, false) => self::tile::<4, false>,
-            (5, false) => self::tile::<5, false>,
-            (_, false) => self::tile::<6, false>,
-            (1, true) => self::tile::<1, true>,
-            (2, true) => self::tile::<2, true>,
-            (3, true) => self::tile::<3, true>,
-            (4, true) => self::tile::<4, true>,
-            (5, true) => self::tile::<5, true>,
-            (_, true) => self::tile::<6, true>,
-        };
+        // A panel with no more than eight columns needs half the work; worth a body of its own for full tiles.
+        let half = columns.width <= 8 && tile.rows == ROWS;
         // SAFETY: the token proves AVX2.
-        unsafe { entry(tile, columns, output, pitch) }
+        unsafe {
+            match tile.weights {
+                Weights::Wide(_) if half => self::tile::<ROWS, 1, WIDE>(tile, columns, output, pitch),
+                Weights::S8(_) if half => self::tile::<ROWS, 1, S8>(tile, columns, output, pitch),
+                Weights::Wide(_) => tile_of::<WIDE>(tile, columns, output, pitch),
+                Weights::S8(_) => tile_of::<S8>(tile, columns, output, pitch),
+                Weights::S4(_) => tile_of::<S4>(tile, columns, output, pitch),
+                Weights::U8(..) => tile_of::<U8>(tile, columns, output, pitch),
+            }
+        }
+    }
+}
+
+/// The variants of [`Weights`] as constants.
+const WIDE: u8 = 0;
+const S8: u8 = 1;
+const S4: u8 = 2;
+const U8: u8 = 3;
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn tile_of<const WEIGHTS: u8>(t: &Tile, columns: &Columns, output: &mut [u8], pitch: usize) {
+    match t.rows {
+        1 => tile::<1, 2, WEIGHTS>(t, columns, output, pitch),
+        2 => tile::<2, 2, WEIGHTS>(t, columns, output, pitch),
+        3 => tile::<3, 2, WEIGHTS>(t, columns, output, pitch),
+        4 => tile::<4, 2, WEIGHTS>(t, columns, output, pitch),
+        5 => tile::<5, 2, WEIGHTS>(t, columns, output, pitch),
+        _ => tile::<ROWS, 2, WEIGHTS>(t, columns, output, pitch),
     }
 }
 
@@ -71,13 +90,14 @@ impl GemmIsa for Avx2 {
 fn columns(p: &Conv, channels: Range<usize>) -> Columns {
     let middle = channels.end.min(channels.start + 8);
     let halves = [channels.start..middle, middle..channels.end];
-    let bias = |half: &Range<usize>| load_8x32(&p.bias[half.clone()]);
-    let factors = |half: &Range<usize>| {
-        Factors::load(&p.multipliers[half.clone()], &p.shifts[half.clone()], p.rounding)
-    };
+    let bias = |half: &Range<usize>| load_8x32(&p.bias[half.clone()], 0);
+    let factors =
+        |half: &Range<usize>| Factors::new(&p.multipliers[half.clone()], &p.shifts[half.clone()], p.rounding);
+    let factors = [factors(&halves[0]), factors(&halves[1])];
     Columns {
         bias: [bias(&halves[0]), bias(&halves[1])],
-        factors: [factors(&halves[0]), factors(&halves[1])],
+        factors,
+        scaled_up: factors.iter().any(Factors::scales_up),
         rounding: p.rounding,
         narrow: Narrow::new(&p.output),
         width: channels.len(),
@@ -108,138 +128,188 @@ fn widen(source: &[u8], count: usize, centre: Centre, target: &mut [u8]) {
 }
 
 #[target_feature(enable = "avx2")]
-fn row_sum(a: &Activations, first: usize) -> i32 {
-    let ones = _mm256_set1_epi16(1);
-    let mut sums = _mm256_setzero_si256();
-    let mut rest = 0i32;
-    for run in 0..a.runs {
-        let start = first + run * a.run_step;
-        let bytes = &a.bytes[start..start + 4 * a.pairs];
-        let chunks = bytes.chunks_exact(32);
-        for pair in chunks.remainder().chunks_exact(2) {
-            rest += i32::from(i16::from_le_bytes([pair[0], pair[1]]));
-        }
-        for chunk in chunks {
-            // SAFETY: `chunk` is 32 bytes.
-            let values = unsafe { _mm256_loadu_si256(chunk.as_ptr().cast()) };
-            sums = _mm256_add_epi32(sums, _mm256_madd_epi16(values, ones));
+fn expand_s4(panel: &[u8], target: &mut [u8]) {
+    let (low, eight) = (_mm256_set1_epi8(15), _mm256_set1_epi8(8));
+    // (nibble ^ 8) - 8 extends the sign.
+    let extended = |nibbles| _mm256_sub_epi8(_mm256_xor_si256(_mm256_and_si256(nibbles, low), eight), eight);
+    // 32 bytes hold two pairs of depth positions, the even one in the low nibbles.
+    for (codes, pairs) in panel.chunks_exact(PAIR_BYTES).zip(target.chunks_exact_mut(2 * PAIR_BYTES)) {
+        // SAFETY: `codes` is 32 bytes, `pairs` 64.
+        unsafe {
+            let codes = _mm256_loadu_si256(codes.as_ptr().cast());
+            let target = pairs.as_mut_ptr();
+            _mm256_storeu_si256(target.cast(), extended(codes));
+            _mm256_storeu_si256(target.add(PAIR_BYTES).cast(), extended(_mm256_srli_epi16::<4>(codes)));
         }
     }
-    let mut lanes = [0i32; 8];
-    // SAFETY: `lanes` is 32 writable bytes.
-    unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), sums) };
-    lanes.iter().fold(rest, |sum, &lane| sum.wrapping_add(lane))
 }
 
-/// One tile of `MR` rows.
+/// Accumulators of `MR` rows by `8 * HALVES` columns.
+type Accumulators<const MR: usize, const HALVES: usize> = [[__m256i; HALVES]; MR];
+
+/// One tile of `MR` rows by `8 * HALVES` columns.
 #[target_feature(enable = "avx2")]
-fn tile<const MR: usize, const NIBBLES: bool>(t: &Tile, columns: &Columns, output: &mut [u8], pitch: usize) {
-    let mut acc = [[_mm256_setzero_si256(); 2]; MR];
-    if NIBBLES {
+fn tile<const MR: usize, const HALVES: usize, const WEIGHTS: u8>(
+    t: &Tile,
+    columns: &Columns,
+    output: &mut [u8],
+    pitch: usize,
+) {
+    let mut bias = columns.bias;
+    if let Weights::S4(_) = t.weights {
+        bias = exchange(bias);
+    }
+    let mut acc = [[_mm256_setzero_si256(); HALVES]; MR];
+    for row in &mut acc {
+        row.copy_from_slice(&bias[..HALVES]);
+    }
+    if WEIGHTS == S4 {
         multiply_s4(t, &mut acc);
     } else {
-        multiply_s8(t, &mut acc);
+        multiply::<MR, HALVES, WEIGHTS>(t, &mut acc);
     }
-    for r in 0..MR {
-        let correction = _mm256_set1_epi32(t.corrections[r]);
-        for half in 0..2 {
-            let start = _mm256_add_epi32(columns.bias[half], correction);
-            acc[r][half] = _mm256_add_epi32(acc[r][half], start);
+    let width = columns.width;
+    assert!((MR - 1) * pitch + width <= output.len() && width <= pitch && width <= 8 * HALVES);
+    let mut r = 0;
+    while r < MR {
+        // The last row of an odd tile goes with itself.
+        let second = if r + 1 < MR { r + 1 } else { r };
+        let both = match columns.rounding {
+            Rounding::Once => columns.finish::<HALVES, ONCE>(acc[r], acc[second]),
+            Rounding::Twice => columns.finish::<HALVES, TWICE>(acc[r], acc[second]),
+            Rounding::OnceAway => columns.finish::<HALVES, ONCE_AWAY>(acc[r], acc[second]),
+        };
+        store_row(_mm256_castsi256_si128(both), &mut output[r * pitch..], width);
+        if second > r {
+            store_row(_mm256_extracti128_si256::<1>(both), &mut output[second * pitch..], width);
         }
+        r += 2;
     }
-    match columns.rounding {
-        // The rows decline `OnceAway`.
-        Rounding::Once | Rounding::OnceAway => {
-            for [a, b] in &mut acc {
-                *a = columns.factors[0].rescale_once(*a);
-                *b = columns.factors[1].rescale_once(*b);
-            }
-        }
-        Rounding::Twice => {
-            for [a, b] in &mut acc {
-                *a = columns.factors[0].rescale_twice(*a);
-                *b = columns.factors[1].rescale_twice(*b);
-            }
-        }
-    }
-    store(&acc, columns, output, pitch);
 }
 
-/// Narrows and stores the rows of a tile.
+impl Columns {
+    /// Rescales and narrows two rows: 16 bytes each.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn finish<const HALVES: usize, const ROUNDING: u8>(
+        &self,
+        mut first: [__m256i; HALVES],
+        mut second: [__m256i; HALVES],
+    ) -> __m256i {
+        for half in 0..HALVES {
+            let factors = &self.factors[half];
+            if self.scaled_up {
+                first[half] = factors.scale_up(first[half]);
+                second[half] = factors.scale_up(second[half]);
+            }
+            first[half] = factors.round::<ROUNDING>(first[half]);
+            second[half] = factors.round::<ROUNDING>(second[half]);
+        }
+        self.narrow.narrow([first[0], first[HALVES - 1], second[0], second[HALVES - 1]])
+    }
+}
+
+/// The first `width` bytes of `bytes`, at the start of `output`.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn store<const MR: usize>(values: &[[__m256i; 2]; MR], columns: &Columns, output: &mut [u8], pitch: usize) {
-    assert!((MR - 1) * pitch + columns.width <= output.len() && columns.width <= pitch);
-    for (r, &[first, second]) in values.iter().enumerate() {
-        let bytes = columns.narrow.narrow(first, second);
-        if columns.width == COLUMNS {
-            // SAFETY: the assertion above: row `r` has 16 bytes from `r * pitch`.
-            unsafe { _mm_storeu_si128(output.as_mut_ptr().add(r * pitch).cast(), bytes) };
-        } else {
-            let mut row = [0u8; COLUMNS];
-            // SAFETY: `row` is 16 writable bytes.
-            unsafe { _mm_storeu_si128(row.as_mut_ptr().cast(), bytes) };
-            output[r * pitch..r * pitch + columns.width].copy_from_slice(&row[..columns.width]);
+fn store_row(bytes: __m128i, output: &mut [u8], width: usize) {
+    let output = &mut output[..width];
+    if let Ok(row) = <&mut [u8; COLUMNS]>::try_from(&mut *output) {
+        // SAFETY: `row` is 16 writable bytes.
+        unsafe { _mm_storeu_si128(row.as_mut_ptr().cast(), bytes) };
+        return;
+    }
+    let mut row = [0u8; COLUMNS];
+    // SAFETY: `row` is 16 writable bytes.
+    unsafe { _mm_storeu_si128(row.as_mut_ptr().cast(), bytes) };
+    let mut at = 0;
+    for part in [8, 4, 2, 1] {
+        if width & part != 0 {
+            output[at..at + part].copy_from_slice(&row[at..at + part]);
+            at += part;
         }
     }
 }
 
-/// Checks that every activation and weight that a tile of `MR` rows reads is there.
+/// The panel of a tile, after the check that every activation and weight that `MR` rows read is there: `MR` times
+/// `runs` runs of `pairs` pairs of 4 bytes, and `pair_bytes` bytes of weights for each pair of a row.
 #[inline]
-fn check<const MR: usize>(t: &Tile, pair_bytes: usize) {
+fn checked_panel<const MR: usize>(t: &Tile) -> *const u8 {
+    let (panel, pair_bytes) = match t.weights {
+        Weights::Wide(panel) => (panel, 2 * PAIR_BYTES),
+        Weights::S8(panel) | Weights::U8(panel, _) => (panel, PAIR_BYTES),
+        Weights::S4(panel) => (panel, PAIR_BYTES / 2),
+    };
     let a = &t.activations;
-    assert!(a.runs > 0 && a.runs * a.pairs * pair_bytes == t.panel.len());
+    assert!(a.runs > 0 && a.runs * a.pairs * pair_bytes == panel.len());
     let reach = (a.runs - 1) * a.run_step + 4 * a.pairs;
     assert!(t.first[..MR].iter().all(|first| first + reach <= a.bytes.len()));
+    panel.as_ptr()
 }
 
-/// `acc[r] += activations of row r * weights`, weights of 8 bits.
+/// Where run `run` of each row starts.
+#[inline]
+fn rows_of_run<const MR: usize>(t: &Tile, run: usize) -> [*const u8; MR] {
+    let mut rows = [t.activations.bytes.as_ptr(); MR];
+    for (row, first) in rows.iter_mut().zip(t.first) {
+        *row = row.wrapping_add(first + run * t.activations.run_step);
+    }
+    rows
+}
+
+/// `acc[r] += activations of row r * weights`, for weights of 8 and 16 bits.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn multiply_s8<const MR: usize>(t: &Tile, acc: &mut [[__m256i; 2]; MR]) {
-    check::<MR>(t, PAIR_BYTES);
-    let a = &t.activations;
-    let mut panel = t.panel.as_ptr();
-    for run in 0..a.runs {
-        let mut rows = [a.bytes.as_ptr(); MR];
-        for (row, first) in rows.iter_mut().zip(t.first) {
-            *row = row.wrapping_add(first + run * a.run_step);
-        }
-        for pair in 0..a.pairs {
-            // SAFETY: `check` proved that the panel holds `runs * pairs` steps of 32 bytes and that each row has
-            // `pairs` pairs of 4 bytes in each run.
+fn multiply<const MR: usize, const HALVES: usize, const WEIGHTS: u8>(
+    t: &Tile,
+    acc: &mut Accumulators<MR, HALVES>,
+) {
+    let mut panel = checked_panel::<MR>(t);
+    let zero_point = match t.weights {
+        Weights::U8(_, zero_point) => _mm256_set1_epi16(zero_point),
+        Weights::Wide(_) | Weights::S8(_) | Weights::S4(_) => _mm256_setzero_si256(),
+    };
+    for run in 0..t.activations.runs {
+        let rows = rows_of_run::<MR>(t, run);
+        for pair in 0..t.activations.pairs {
+            // SAFETY: `checked_panel`: each pair has 64 bytes of wide weights, else 32, and each row 4 bytes.
             unsafe {
-                let first = _mm256_cvtepi8_epi16(_mm_loadu_si128(panel.cast()));
-                let second = _mm256_cvtepi8_epi16(_mm_loadu_si128(panel.add(16).cast()));
-                panel = panel.add(PAIR_BYTES);
+                let mut weights = [_mm256_setzero_si256(); HALVES];
+                for (half, weights) in weights.iter_mut().enumerate() {
+                    *weights = if WEIGHTS == WIDE {
+                        _mm256_loadu_si256(panel.add(32 * half).cast())
+                    } else {
+                        _mm256_cvtepi8_epi16(_mm_loadu_si128(panel.add(16 * half).cast()))
+                    };
+                    if WEIGHTS == U8 {
+                        *weights = _mm256_sub_epi16(*weights, zero_point);
+                    }
+                }
+                panel = panel.add(if WEIGHTS == WIDE { 2 * PAIR_BYTES } else { PAIR_BYTES });
                 for r in 0..MR {
                     let x = _mm256_set1_epi32(rows[r].add(4 * pair).cast::<i32>().read_unaligned());
-                    acc[r][0] = _mm256_add_epi32(acc[r][0], _mm256_madd_epi16(x, first));
-                    acc[r][1] = _mm256_add_epi32(acc[r][1], _mm256_madd_epi16(x, second));
+                    for half in 0..HALVES {
+                        acc[r][half] = _mm256_add_epi32(acc[r][half], _mm256_madd_epi16(x, weights[half]));
+                    }
                 }
             }
         }
     }
 }
 
-/// As [`multiply_s8`] with weights of 4 bits: 32 bytes hold two pairs of depth positions. The accumulators hold
-/// columns 0-3, 8-11 and 4-7, 12-15 until the end.
+/// As [`multiply`] with weights of 4 bits: 32 bytes hold two pairs of depth positions. Meanwhile
+/// the accumulators hold columns 0-3, 8-11 and 4-7, 12-15.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn multiply_s4<const MR: usize>(t: &Tile, acc: &mut [[__m256i; 2]; MR]) {
-    check::<MR>(t, PAIR_BYTES / 2);
-    assert!(t.activations.pairs.is_multiple_of(2));
+fn multiply_s4<const MR: usize, const HALVES: usize>(t: &Tile, acc: &mut Accumulators<MR, HALVES>) {
+    let mut panel = checked_panel::<MR>(t);
     let a = &t.activations;
-    let mut panel = t.panel.as_ptr();
+    assert!(a.pairs.is_multiple_of(2));
     let zero = _mm256_setzero_si256();
     for run in 0..a.runs {
-        let mut rows = [a.bytes.as_ptr(); MR];
-        for (row, first) in rows.iter_mut().zip(t.first) {
-            *row = row.wrapping_add(first + run * a.run_step);
-        }
+        let rows = rows_of_run::<MR>(t, run);
         for step in 0..a.pairs / 2 {
-            // SAFETY: `check` proved that the panel holds 16 bytes for each of `runs * pairs` pairs, `pairs` even,
-            // and that each row has `pairs` pairs of 4 bytes in each run.
+            // SAFETY: `checked_panel`: each two pairs have 32 bytes of weights, and each row 8 bytes.
             unsafe {
                 let odd = _mm256_loadu_si256(panel.cast());
                 let even = _mm256_slli_epi32::<4>(odd);
@@ -247,23 +317,32 @@ fn multiply_s4<const MR: usize>(t: &Tile, acc: &mut [[__m256i; 2]; MR]) {
                 // Each byte becomes the high byte of a word; its high nibble is the weight. In this order the
                 // compiler's reassociation of the sums keeps the accumulators in registers.
                 for (pair, bytes) in [(1, odd), (0, even)] {
-                    let first = _mm256_srai_epi16::<12>(_mm256_unpacklo_epi8(zero, bytes));
-                    let second = _mm256_srai_epi16::<12>(_mm256_unpackhi_epi8(zero, bytes));
+                    let weights = [_mm256_unpacklo_epi8(zero, bytes), _mm256_unpackhi_epi8(zero, bytes)]
+                        .map(|words| _mm256_srai_epi16::<12>(words));
                     for r in 0..MR {
                         let at = rows[r].add(8 * step + 4 * pair);
                         let x = _mm256_set1_epi32(at.cast::<i32>().read_unaligned());
-                        acc[r][0] = _mm256_add_epi32(acc[r][0], _mm256_madd_epi16(x, first));
-                        acc[r][1] = _mm256_add_epi32(acc[r][1], _mm256_madd_epi16(x, second));
+                        for half in 0..HALVES {
+                            acc[r][half] =
+                                _mm256_add_epi32(acc[r][half], _mm256_madd_epi16(x, weights[half]));
+                        }
                     }
                 }
             }
         }
     }
-    for [a, b] in acc {
-        let (low, high) =
-            (_mm256_permute2x128_si256::<0x20>(*a, *b), _mm256_permute2x128_si256::<0x31>(*a, *b));
-        (*a, *b) = (low, high);
+    for row in acc {
+        if let [first, second] = &mut row[..] {
+            [*first, *second] = exchange([*first, *second]);
+        }
     }
+}
+
+/// From columns 0-7, 8-15 to 0-3, 8-11 and 4-7, 12-15, and back.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn exchange([a, b]: [__m256i; 2]) -> [__m256i; 2] {
+    [_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x31>(a, b)]
 }
 
 /// The `ConvFn` of the AVX2 rows.

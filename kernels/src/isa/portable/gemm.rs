@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::Portable;
-use crate::ops::gemm::{Activations, Centre, GemmIsa, Tile};
+use crate::ops::gemm::{Centre, GemmIsa, Tile, Weights};
 use crate::pack::panels::{COLUMNS, PAIR_BYTES};
 use crate::params::{Conv, Output};
 use crate::requant::{Dyadic, Rounding, rescale};
@@ -23,6 +23,7 @@ pub(crate) struct Columns {
 
 impl GemmIsa for Portable {
     const ROWS: usize = ROWS;
+    const EXPAND_FROM: usize = 2 * ROWS;
     type Columns = Columns;
 
     fn columns(self, p: &Conv, channels: Range<usize>) -> Columns {
@@ -48,15 +49,16 @@ impl GemmIsa for Portable {
         }
     }
 
-    fn row_sum(self, a: &Activations, first: usize) -> i32 {
-        let mut sum = 0i32;
-        for run in 0..a.runs {
-            let start = first + run * a.run_step;
-            for &value in a.bytes[start..start + 4 * a.pairs].as_chunks().0 {
-                sum = sum.wrapping_add(i32::from(i16::from_le_bytes(value)));
+    fn expand_s4(self, panel: &[u8], target: &mut [u8]) {
+        // 32 bytes hold two pairs of depth positions, the even one in the low nibbles.
+        let pairs = target.as_chunks_mut::<{ 2 * PAIR_BYTES }>().0;
+        for (codes, pairs) in panel.as_chunks::<PAIR_BYTES>().0.iter().zip(pairs) {
+            let (even, odd) = pairs.split_at_mut(PAIR_BYTES);
+            for ((&code, even), odd) in codes.iter().zip(even).zip(odd) {
+                *even = ((code << 4) as i8 >> 4) as u8;
+                *odd = (code as i8 >> 4) as u8;
             }
         }
-        sum
     }
 
     #[inline]
@@ -72,14 +74,21 @@ impl GemmIsa for Portable {
 
 /// One tile of `MR` rows.
 fn tile<const MR: usize>(t: &Tile, columns: &Columns, output: &mut [u8], pitch: usize) {
-    let mut acc = [[0i32; COLUMNS]; MR];
-    for (acc, correction) in acc.iter_mut().zip(t.corrections) {
-        *acc = columns.bias.map(|bias| bias.wrapping_add(correction));
-    }
-    if t.nibbles {
-        multiply_s4(t, &mut acc)
-    } else {
-        multiply_s8(t, &mut acc)
+    let mut acc = [columns.bias; MR];
+    match t.weights {
+        Weights::Wide(panel) => {
+            let (steps, _) = panel.as_chunks::<{ 2 * PAIR_BYTES }>();
+            multiply(t, steps, &mut acc, wide_pair);
+        }
+        Weights::S8(panel) => {
+            let (steps, _) = panel.as_chunks::<PAIR_BYTES>();
+            multiply(t, steps, &mut acc, |codes| codes.map(|code| i16::from(code as i8)));
+        }
+        Weights::U8(panel, zero_point) => {
+            let (steps, _) = panel.as_chunks::<PAIR_BYTES>();
+            multiply(t, steps, &mut acc, |codes| codes.map(|code| i16::from(code as i8) - zero_point));
+        }
+        Weights::S4(panel) => multiply_s4(t, panel.as_chunks().0, &mut acc),
     }
     for (r, acc) in acc.iter().enumerate() {
         let row = &mut output[r * pitch..r * pitch + columns.width];
@@ -87,6 +96,14 @@ fn tile<const MR: usize>(t: &Tile, columns: &Columns, output: &mut [u8], pitch: 
             *out = columns.output.saturate(rescale(acc, dyadic, columns.rounding)) as u8;
         }
     }
+}
+
+/// The weights of one pair of depth positions, 16 columns.
+type Pair = [i16; PAIR_BYTES];
+
+fn wide_pair(bytes: &[u8; 2 * PAIR_BYTES]) -> Pair {
+    let values = bytes.as_chunks::<2>().0;
+    core::array::from_fn(|i| i16::from_le_bytes(values[i]))
 }
 
 /// The runs of the rows of a tile: `MR` slices of pairs.
@@ -98,28 +115,29 @@ fn rows_of_run<'a, const MR: usize>(t: &Tile<'a>, run: usize) -> [&'a [[u8; 4]];
     })
 }
 
-/// `acc[r] += activations of row r * weights`, weights of 8 bits.
-fn multiply_s8<const MR: usize>(t: &Tile, acc: &mut [[i32; COLUMNS]; MR]) {
-    let (steps, _) = t.panel.as_chunks::<PAIR_BYTES>();
+/// `acc[r] += activations of row r * weights`; `read` makes weights of one step of the panel.
+#[inline(always)]
+fn multiply<const MR: usize, const STEP: usize>(
+    t: &Tile,
+    steps: &[[u8; STEP]],
+    acc: &mut [[i32; COLUMNS]; MR],
+    read: impl Fn(&[u8; STEP]) -> Pair,
+) {
     for (run, steps) in steps.chunks_exact(t.activations.pairs).enumerate() {
         let rows = rows_of_run(t, run);
         for (pair, step) in steps.iter().enumerate() {
-            let weights = step.map(|code| i16::from(code as i8));
-            multiply_pair(acc, &rows, pair, &weights);
+            multiply_pair(acc, &rows, pair, &read(step));
         }
     }
 }
 
-/// As [`multiply_s8`] with weights of 4 bits: 32 bytes hold two pairs of depth positions.
-fn multiply_s4<const MR: usize>(t: &Tile, acc: &mut [[i32; COLUMNS]; MR]) {
-    let (steps, _) = t.panel.as_chunks::<PAIR_BYTES>();
+/// As [`multiply`] with weights of 4 bits: one step holds two pairs of depth positions.
+fn multiply_s4<const MR: usize>(t: &Tile, steps: &[[u8; PAIR_BYTES]], acc: &mut [[i32; COLUMNS]; MR]) {
     for (run, steps) in steps.chunks_exact(t.activations.pairs / 2).enumerate() {
         let rows = rows_of_run(t, run);
         for (step, codes) in steps.iter().enumerate() {
-            let even = codes.map(|code| i16::from((code << 4) as i8 >> 4));
-            multiply_pair(acc, &rows, 2 * step, &even);
-            let odd = codes.map(|code| i16::from(code as i8 >> 4));
-            multiply_pair(acc, &rows, 2 * step + 1, &odd);
+            multiply_pair(acc, &rows, 2 * step, &codes.map(|code| i16::from((code << 4) as i8 >> 4)));
+            multiply_pair(acc, &rows, 2 * step + 1, &codes.map(|code| i16::from(code as i8 >> 4)));
         }
     }
 }
@@ -130,7 +148,7 @@ fn multiply_pair<const MR: usize>(
     acc: &mut [[i32; COLUMNS]; MR],
     rows: &[&[[u8; 4]]; MR],
     pair: usize,
-    weights: &[i16; PAIR_BYTES],
+    weights: &Pair,
 ) {
     for (acc, row) in acc.iter_mut().zip(rows) {
         let [a, b, c, d] = row[pair];

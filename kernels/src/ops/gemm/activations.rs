@@ -10,7 +10,7 @@
 
 use core::ops::Range;
 
-use super::{Activations, GemmIsa};
+use super::{Activations, GemmIsa, MAX_ROWS};
 use crate::pack::panels;
 use crate::params::Conv;
 use crate::types::ElemType;
@@ -19,10 +19,14 @@ mod fill;
 
 /// Bytes that a copy may touch behind the last row.
 const SLACK: usize = 64;
+/// Bytes that are copied at once into a patch.
+const CHUNK: usize = 32;
 /// A block of activations beyond this leaves the second-level cache of small cores.
 const BLOCK_BYTES: usize = 128 << 10;
 /// A strip beyond this is not built.
 const STRIP_BYTES: usize = 512 << 10;
+/// An expanded panel beyond this is not made.
+const EXPANDED_BYTES: usize = 128 << 10;
 /// Runs of fewer pairs cost more in the micro-kernel than their copy.
 const SHORT_RUN: usize = 8;
 
@@ -59,6 +63,8 @@ pub(super) struct Plan {
     runs: usize,
     run_step: usize,
     pairs: usize,
+    /// Bytes of an expanded panel; none where it would be too large or no block has use for it.
+    expanded: usize,
 }
 
 /// A block: consecutive output pixels; of one picture where there is a strip.
@@ -76,16 +82,20 @@ impl Plan {
         let none = Strip { pitch: 0, span: 0, advance: 0, rows: 0 };
         let pairs = panels::pairs(p);
         if p.window.is_pointwise() && p.groups == 1 {
-            return Plan::copied::<I>(p, Source::Rows, none, row_pitch(p.in_channels, pairs));
+            return Plan::copied::<I>(p, Source::Rows, none, row_pitch(p.in_channels));
         }
         let Some(strip) = Strip::new(p) else {
             return Plan::copied::<I>(p, Source::Gather, none, spread(4 * pairs));
         };
         let run = p.window.x.kernel * p.in_channels;
         let step = if p.weight.elem == ElemType::S4 { 4 } else { 2 };
-        let together = p.window.x.dilation == 1 && p.groups == 1 && run.is_multiple_of(step);
-        if !together || (run / 2 < SHORT_RUN && p.window.y.kernel > 1) {
-            return Plan::copied::<I>(p, Source::Patches, strip, spread(4 * pairs));
+        let whole = run.is_multiple_of(step) || p.window.y.kernel == 1;
+        if p.window.x.dilation != 1
+            || p.groups != 1
+            || !whole
+            || (run / 2 < SHORT_RUN && p.window.y.kernel > 1)
+        {
+            return Plan::copied::<I>(p, Source::Patches, strip, spread(4 * pairs + CHUNK));
         }
         // A block that starts inside an output row touches one row more.
         let output_rows = (BLOCK_BYTES / strip.pitch).saturating_sub(strip.span) / strip.advance + 1;
@@ -101,7 +111,8 @@ impl Plan {
             block_rows,
             runs: p.window.y.kernel,
             run_step: p.window.y.dilation * strip.pitch,
-            pairs: run / 2,
+            pairs: pairs / p.window.y.kernel,
+            expanded: expanded_bytes::<I>(p, block_rows),
         }
     }
 
@@ -110,7 +121,8 @@ impl Plan {
         let pixels = if source == Source::Patches { p.window.output_pixels() } else { p.rows() };
         let block_rows = whole_tiles::<I>(BLOCK_BYTES / pitch).min(pixels);
         let strip = strip.for_pixels(p, block_rows);
-        Plan { source, pitch, strip, block_rows, runs: 1, run_step: 0, pairs: panels::pairs(p) }
+        let (pairs, expanded) = (panels::pairs(p), expanded_bytes::<I>(p, block_rows));
+        Plan { source, pitch, strip, block_rows, runs: 1, run_step: 0, pairs, expanded }
     }
 
     fn strip_bytes(&self) -> usize {
@@ -122,15 +134,15 @@ impl Plan {
     }
 
     pub(super) fn scratch_len(&self) -> usize {
-        64 + self.strip_bytes() + self.pixel_bytes() + 4 * self.block_rows
+        64 + self.strip_bytes() + self.pixel_bytes() + self.expanded
     }
 
-    /// The activations, aligned to a cache line, and one 32-bit correction per pixel of a block.
+    /// The activations, aligned to a cache line, and the place of an expanded panel.
     pub(super) fn split_scratch<'a>(&self, scratch: &'a mut [u8]) -> (Scratch<'a>, &'a mut [u8]) {
         let skip = scratch.as_ptr().align_offset(64).min(64);
         let (strip, rest) = scratch[skip..].split_at_mut(self.strip_bytes());
-        let (pixels, corrections) = rest.split_at_mut(self.pixel_bytes());
-        (Scratch { strip, pixels }, corrections)
+        let (pixels, rest) = rest.split_at_mut(self.pixel_bytes());
+        (Scratch { strip, pixels }, &mut rest[..self.expanded])
     }
 
     /// The activations that [`Plan::fill`] left in the scratch.
@@ -150,29 +162,82 @@ impl Plan {
         Block { rows: rows.start..end, picture, pixel }
     }
 
-    /// Bytes of the first activations of the pixels from `i` of the block.
-    pub(super) fn first_bytes(&self, p: &Conv, block: &Block, i: usize, first: &mut [usize]) {
-        if self.source == Source::Strip {
-            self.strip_bytes_of(p, block, i, first);
-        } else {
-            for (r, byte) in first.iter_mut().enumerate() {
-                *byte = (i + r) * self.pitch;
+    /// Where the activations of the block's pixels start.
+    pub(super) fn places(&self, p: &Conv, block: &Block) -> Places {
+        match self.source {
+            Source::Strip => self.strip_places(p, block),
+            Source::Rows | Source::Patches | Source::Gather => {
+                Places { at: 0, step: self.pitch, left: usize::MAX, width: usize::MAX, row: 0, row_step: 0 }
             }
         }
     }
 
-    /// Where in the strip the window of each pixel from `i` of the block starts.
-    fn strip_bytes_of(&self, p: &Conv, block: &Block, i: usize, first: &mut [usize]) {
+    /// Where in the strip the windows of the block's pixels start.
+    fn strip_places(&self, p: &Conv, block: &Block) -> Places {
         let x = &p.window.x;
-        let mut oy = (block.pixel + i) / x.output - block.pixel / x.output;
-        let mut ox = (block.pixel + i) % x.output;
-        for byte in first {
-            *byte = oy * self.strip.advance * self.strip.pitch + 2 * ox * x.stride * p.in_channels;
-            ox += 1;
-            if ox == x.output {
-                (oy, ox) = (oy + 1, 0);
-            }
+        let (step, ox) = (2 * x.stride * p.in_channels, block.pixel % x.output);
+        let row_step = self.strip.advance * self.strip.pitch;
+        Places { at: ox * step, step, left: x.output - ox, width: x.output, row: 0, row_step }
+    }
+}
+
+/// Walks over the pixels of a block: the byte at which the activations of each start.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    /// The next pixel, and from one pixel to the next of its row.
+    at: usize,
+    step: usize,
+    /// Pixels left in this output row, and in a whole one.
+    left: usize,
+    width: usize,
+    /// Start of this row, and from one row to the next.
+    row: usize,
+    row_step: usize,
+}
+
+impl Places {
+    /// The next pixels of one output row, at most `count`: the first one, and how many.
+    pub(super) fn take_row(&mut self, count: usize) -> (usize, usize) {
+        let (first, count) = (self.at, count.min(self.left));
+        self.at += count * self.step;
+        self.left -= count;
+        self.enter_row();
+        (first, count)
+    }
+
+    /// The next pixel.
+    #[inline]
+    pub(super) fn next(&mut self) -> usize {
+        let first = self.at;
+        self.at += self.step;
+        self.left -= 1;
+        self.enter_row();
+        first
+    }
+
+    /// Goes to the next output row at the end of one.
+    #[inline]
+    fn enter_row(&mut self) {
+        if self.left == 0 {
+            self.row += self.row_step;
+            (self.at, self.left) = (self.row, self.width);
         }
+    }
+
+    /// The next `count` pixels, at most [`MAX_ROWS`]; entries behind them mean nothing.
+    #[inline]
+    pub(super) fn take(&mut self, count: usize) -> [usize; MAX_ROWS] {
+        if count < self.left {
+            let first = core::array::from_fn(|r| self.at + r * self.step);
+            self.at += count * self.step;
+            self.left -= count;
+            return first;
+        }
+        let mut first = [0; MAX_ROWS];
+        for byte in &mut first[..count] {
+            *byte = self.next();
+        }
+        first
     }
 }
 
@@ -205,6 +270,17 @@ impl Strip {
     }
 }
 
+/// Bytes of an expanded panel of `p`, if blocks of `rows` pixels are to have one.
+fn expanded_bytes<I: GemmIsa>(p: &Conv, rows: usize) -> usize {
+    let factor = match p.weight.elem {
+        ElemType::S4 => 1,
+        ElemType::U8 => 2,
+        _ => return 0,
+    };
+    let bytes = panels::pairs(p).saturating_mul(factor * panels::PAIR_BYTES);
+    if rows < I::EXPAND_FROM || bytes > EXPANDED_BYTES { 0 } else { bytes }
+}
+
 /// Input columns, borders included, that one output row reads.
 fn strip_width(p: &Conv) -> usize {
     let x = &p.window.x;
@@ -216,11 +292,11 @@ fn spread(bytes: usize) -> usize {
     (bytes.div_ceil(64) | 1) * 64
 }
 
-/// Rows without a gap are widened in one go; not where they would fall into the same cache sets or where the
-/// depth is padded.
-fn row_pitch(depth: usize, pairs: usize) -> usize {
-    let bytes = 4 * pairs;
-    if 2 * depth == bytes && (bytes < 512 || !bytes.is_multiple_of(512)) { bytes } else { spread(bytes) }
+/// Rows without a gap are widened in one go; not where they would fall into the same cache sets. A micro-kernel
+/// that reads a padded depth runs into the next row; the weights there are zero.
+fn row_pitch(depth: usize) -> usize {
+    let bytes = 2 * depth;
+    if bytes < 512 || !bytes.is_multiple_of(512) { bytes } else { spread(bytes) }
 }
 
 /// `rows` down to a multiple of MR, at least MR.

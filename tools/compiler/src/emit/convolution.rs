@@ -6,7 +6,7 @@ use dyadic_kernels::params::Quant;
 use dyadic_kernels::requant::Dyadic;
 
 use super::{Emitter, clamp};
-use crate::ir::{Conv, ConvKind, Node};
+use crate::ir::{Conv, ConvKind, Node, Tensor};
 use crate::prove::{Interval, channel_intervals};
 use crate::quantize::Contract;
 use crate::quantize::dyadic::FactorError;
@@ -38,7 +38,11 @@ impl Emitter<'_> {
             }
         };
         let constants_first = self.contents.constants.len() as u32;
-        self.contents.constants.extend(&conv.bias);
+        let mut bias = conv.bias.clone();
+        if rule == Rule::RequantTwice {
+            wrap_dead_channels(&mut bias, &dyadics, weights);
+        }
+        self.contents.constants.extend(&bias);
         self.contents.constants.extend(dyadics.iter().map(|d| d.multiplier));
         self.contents.constants.extend(dyadics.iter().map(|d| d.shift));
         let (lo, hi) = clamp(conv.activation, to);
@@ -59,6 +63,21 @@ impl Emitter<'_> {
             ConvKind::FullyConnected => Params::FullyConnected(params),
         };
         Ok((rule, params))
+    }
+}
+
+/// TFLite's left shift of factors above 1 wraps at 32 bits, and quantizers give channels without a non-zero weight a
+/// bias at the end of the range. Such a channel is constant: the bias that gives the wrapped value without wrapping
+/// stands for it.
+fn wrap_dead_channels(bias: &mut [i32], dyadics: &[Dyadic], weights: &Tensor) {
+    let data = weights.data.as_deref().unwrap_or(&[]);
+    let depth = weights.elements() / bias.len().max(1);
+    for (c, (bias, d)) in bias.iter_mut().zip(dyadics).enumerate() {
+        let mut row = (c * depth..(c + 1) * depth).map(|i| weights.elem.load(data, i));
+        let left = (31 - d.shift).max(0);
+        if left > 0 && row.all(|w| w == weights.zero_point) {
+            *bias = bias.wrapping_shl(left as u32) >> left;
+        }
     }
 }
 

@@ -281,7 +281,8 @@ fn strided_slice(
             () => wrap(end[axis]).clamp(low, high),
         };
         let step = if shrink { step.signum() } else { step };
-        let extent = ((to - from) + step - step.signum()).div_euclid(step).max(0);
+        let distance = if step > 0 { to - from } else { from - to };
+        let extent = distance.max(0).unsigned_abs().div_ceil(step.unsigned_abs());
         if extent < 1 || !(0..size).contains(&from) {
             return refuse("a strided slice of no elements");
         }

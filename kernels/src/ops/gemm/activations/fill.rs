@@ -1,11 +1,8 @@
 //! Widening the activations of a block into the scratch.
 
-use super::{Block, Plan, Scratch, Source, strip_width};
-use crate::ops::gemm::{Centre, GemmIsa, MAX_ROWS};
+use super::{Block, CHUNK, Plan, Scratch, Source, strip_width};
+use crate::ops::gemm::{Centre, GemmIsa};
 use crate::params::Conv;
-
-/// Bytes that [`copy_run`] moves at once.
-const CHUNK: usize = 32;
 
 impl Plan {
     /// Widens the activations that the pixels of the block read of channel group `group`.
@@ -32,14 +29,13 @@ impl Plan {
                 for (i, pixel) in block.rows.clone().enumerate() {
                     let target = &mut scratch.pixels[i * self.pitch..];
                     gather(isa, p, group, pixel, input, target);
-                    zero(target, 2 * p.depth(), 4 * self.pairs);
                 }
             }
         }
     }
 
     fn fill_rows<I: GemmIsa>(&self, isa: I, p: &Conv, block: &Block, input: &[u8], target: &mut [u8]) {
-        let (depth, centre) = (p.in_channels, Centre::new(p));
+        let (depth, centre) = (p.in_channels, Centre::of_input(p));
         if self.pitch == 2 * depth {
             isa.widen(&input[block.rows.start * depth..], block.rows.len() * depth, centre, target);
             return;
@@ -47,13 +43,12 @@ impl Plan {
         for (i, pixel) in block.rows.clone().enumerate() {
             let target = &mut target[i * self.pitch..];
             isa.widen(&input[pixel * depth..], depth, centre, target);
-            zero(target, 2 * depth, 4 * self.pairs);
         }
     }
 
     /// Widens the input rows that the block reads, zero where they leave the picture.
     fn fill_strip<I: GemmIsa>(&self, isa: I, p: &Conv, block: &Block, input: &[u8], strip: &mut [u8]) {
-        let (y, x, centre) = (&p.window.y, &p.window.x, Centre::new(p));
+        let (y, x, centre) = (&p.window.y, &p.window.x, Centre::of_input(p));
         let (first, last) = (block.pixel / x.output, (block.pixel + block.rows.len() - 1) / x.output);
         let left = x.pad.min(strip_width(p));
         let inside = x.input.min(strip_width(p) - left);
@@ -77,38 +72,50 @@ impl Plan {
         }
     }
 
-    /// Copies the activations of every pixel together, tap by tap.
+    /// Copies the activations of every pixel together, tap by tap, for the pixels of one output row at a time.
     fn copy_patches(&self, p: &Conv, group: usize, block: &Block, strip: &[u8], target: &mut [u8]) {
         let (y, x) = (&p.window.y, &p.window.x);
         let depth = 2 * p.group_channels();
         // Taps that lie together are copied at once.
         let together = x.dilation == 1 && p.groups == 1;
         let (runs, run) = if together { (1, x.kernel * depth) } else { (x.kernel, depth) };
-        let mut first = [0; MAX_ROWS];
-        for i in (0..block.rows.len()).step_by(MAX_ROWS) {
-            let count = MAX_ROWS.min(block.rows.len() - i);
-            self.strip_bytes_of(p, block, i, &mut first[..count]);
-            for (r, first) in first[..count].iter().enumerate() {
-                let mut at = (i + r) * self.pitch;
-                for ky in 0..y.kernel {
-                    let row = first + ky * y.dilation * self.strip.pitch + group * depth;
-                    for kx in 0..runs {
-                        copy_run(strip, row + 2 * kx * x.dilation * p.in_channels, target, at, run);
-                        at += run;
-                    }
-                }
-                zero(target, at, (i + r) * self.pitch + 4 * self.pairs);
+        let mut places = self.strip_places(p, block);
+        let (mut at, end) = (0, block.rows.len());
+        while at < end {
+            let (first, count) = places.take_row(end - at);
+            let pixels = &mut target[at * self.pitch..(at + count) * self.pitch];
+            at += count;
+            for tap in 0..y.kernel * runs {
+                let (ky, kx) = (tap / runs, tap % runs);
+                let from = first
+                    + ky * y.dilation * self.strip.pitch
+                    + 2 * kx * x.dilation * p.in_channels
+                    + group * depth;
+                let window = Window { from, step: places.step, to: tap * run, len: run };
+                copy_windows(strip, window, pixels, self.pitch);
             }
         }
     }
 }
 
-/// `target[to..to + count] = source[from..from + count]`, in whole chunks that may go beyond.
-#[inline]
-fn copy_run(source: &[u8], from: usize, target: &mut [u8], to: usize, count: usize) {
-    let (source, target) = (&source[from..], &mut target[to..]);
-    for at in (0..count).step_by(CHUNK) {
-        target[at..at + CHUNK].copy_from_slice(&source[at..at + CHUNK]);
+/// The same taps of neighbouring pixels: `len` bytes from `from` on, `step` further from pixel to pixel, that are
+/// to lie from byte `to` on in the row of each pixel.
+struct Window {
+    from: usize,
+    step: usize,
+    to: usize,
+    len: usize,
+}
+
+/// Copies one window into each row of `pixels`, in whole chunks; the row has room for the excess, and the next
+/// window overwrites it.
+fn copy_windows(source: &[u8], window: Window, pixels: &mut [u8], pitch: usize) {
+    for at in (0..window.len).step_by(CHUNK) {
+        let sources = source[window.from + at..].windows(CHUNK).step_by(window.step);
+        let to = window.to + at;
+        for (pixel, source) in pixels.chunks_exact_mut(pitch).zip(sources) {
+            pixel[to..to + CHUNK].copy_from_slice(source);
+        }
     }
 }
 
@@ -122,7 +129,7 @@ fn zero(bytes: &mut [u8], from: usize, to: usize) {
 
 /// Widens the activations of output pixel `index`, tap by tap.
 fn gather<I: GemmIsa>(isa: I, p: &Conv, group: usize, index: usize, input: &[u8], target: &mut [u8]) {
-    let (y, x, centre) = (&p.window.y, &p.window.x, Centre::new(p));
+    let (y, x, centre) = (&p.window.y, &p.window.x, Centre::of_input(p));
     let (picture, pixel) = (index / p.window.output_pixels(), index % p.window.output_pixels());
     let (oy, ox) = (pixel / x.output, pixel % x.output);
     let depth = p.group_channels();

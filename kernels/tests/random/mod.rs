@@ -1,0 +1,70 @@
+//! A small deterministic generator, and buffers that notice writes beyond them.
+#![allow(dead_code, reason = "every test file uses a part")]
+
+/// SplitMix64.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A value of `lo..=hi`.
+    pub fn within(&mut self, lo: i32, hi: i32) -> i32 {
+        (i64::from(lo) + (self.next() % (i64::from(hi) - i64::from(lo) + 1) as u64) as i64) as i32
+    }
+
+    pub fn bytes(&mut self, count: usize, fill: Fill) -> Vec<u8> {
+        (0..count)
+            .map(|_| match fill {
+                Fill::Random => self.next() as u8,
+                Fill::Same(byte) => byte,
+                Fill::Either(a, b) => [a, b][self.next() as usize % 2],
+            })
+            .collect()
+    }
+}
+
+/// What bytes are drawn.
+#[derive(Clone, Copy, Debug)]
+pub enum Fill {
+    Random,
+    Same(u8),
+    Either(u8, u8),
+}
+
+/// Bytes at an odd address between canaries.
+pub struct Guarded {
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+const CANARY: u8 = 0xc5;
+const MARGIN: usize = 65;
+
+impl Guarded {
+    pub fn new(length: usize) -> Guarded {
+        Guarded { bytes: vec![CANARY; length + 2 * MARGIN], length }
+    }
+
+    pub fn copy(bytes: &[u8]) -> Guarded {
+        let mut guarded = Guarded::new(bytes.len());
+        guarded.slice().copy_from_slice(bytes);
+        guarded
+    }
+
+    pub fn slice(&mut self) -> &mut [u8] {
+        &mut self.bytes[MARGIN..MARGIN + self.length]
+    }
+
+    /// The bytes, when nothing beyond them changed.
+    pub fn checked(&self) -> &[u8] {
+        let (before, rest) = self.bytes.split_at(MARGIN);
+        let (bytes, after) = rest.split_at(self.length);
+        assert!(before.iter().chain(after).all(|&byte| byte == CANARY), "written beyond the buffer");
+        bytes
+    }
+}

@@ -1,0 +1,236 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
+use dyadic_kernels::isa::IsaKind;
+
+/// Runs quantized networks with integers only, byte for byte the same on every CPU.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 110)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Classify the built-in sample picture with the built-in sample network, timing every layer
+    Demo(Demo),
+    /// Compile a quantized .tflite network to one .dyad file
+    Compile(Compile),
+    /// Run a compiled network on .npy tensors or pictures
+    Run(Run),
+    /// Measure the accuracy of a classifier on labelled pictures
+    Eval(Eval),
+    /// Show layers, types, rules, kernels, memory plan, sections and certificates
+    Inspect(Inspect),
+    /// Prove that a file holds what it says and that this machine computes what the reference computes
+    Verify(Verify),
+    /// Time every layer
+    Profile(Profile),
+    /// List the kernels of this program
+    Kernels(Kernels),
+}
+
+/// How a session is set up.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Machine {
+    /// Instruction set: reference, portable, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm [default: the best of
+    /// this CPU]
+    #[arg(long, value_name = "NAME", env = "DYADIC_ISA", value_parser = isa)]
+    pub isa: Option<IsaKind>,
+    /// Worker threads
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: u16,
+    /// Cores to pin the threads to, for example 0,1
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub cores: Vec<usize>,
+}
+
+fn isa(name: &str) -> Result<IsaKind, String> {
+    IsaKind::from_name(name).ok_or_else(|| {
+        let names: Vec<&str> = IsaKind::ALL.iter().map(|isa| isa.name()).collect();
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Demo {
+    #[command(flatten)]
+    pub machine: Machine,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Rounding {
+    /// One rounding, ties up, everywhere
+    Dyadic,
+    /// Byte for byte as TFLite's reference kernels
+    Tflite,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group(ArgGroup::new("order").args(["rgb", "bgr", "gray"])))]
+pub struct Compile {
+    /// The source network (.tflite)
+    pub input: PathBuf,
+    /// The file to write
+    #[arg(short, long, value_name = "OUT.dyad")]
+    pub output: PathBuf,
+    /// Rounding rules
+    #[arg(long, value_enum, default_value_t = Rounding::Dyadic)]
+    pub rounding: Rounding,
+    /// Store weights packed for this instruction set (repeatable; reference stores none) [default: avx2]
+    #[arg(long, value_name = "NAME", value_parser = isa)]
+    pub target: Vec<IsaKind>,
+    /// Make this tensor an output and drop what follows it (repeatable)
+    #[arg(long, value_name = "TENSOR")]
+    pub cut_at: Vec<String>,
+    /// Leave out logical weights where packed ones are stored
+    #[arg(long)]
+    pub board: bool,
+    /// Mean of the pixel values, per channel or one for all; makes pictures usable as input
+    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true)]
+    pub mean: Vec<f64>,
+    /// Divisor of the pixel values, per channel or one for all
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub std: Vec<f64>,
+    /// The network wants red first
+    #[arg(long)]
+    pub rgb: bool,
+    /// The network wants blue first
+    #[arg(long)]
+    pub bgr: bool,
+    /// The network wants one channel
+    #[arg(long)]
+    pub gray: bool,
+    /// Labels of the output classes, one a line
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// Write what became of every operator
+    #[arg(long, value_name = "FILE.json")]
+    pub report: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// The compiled network
+    pub model: PathBuf,
+    /// An input: .npy tensor or .png/.jpg picture, as FILE or NAME=FILE (repeatable)
+    #[arg(long, value_name = "[NAME=]FILE", required = true)]
+    pub input: Vec<String>,
+    /// Write the output (of a network with one) as .npy
+    #[arg(long, value_name = "FILE.npy", conflicts_with = "output_dir")]
+    pub output: Option<PathBuf>,
+    /// Write every output as 0.npy, 1.npy, ...
+    #[arg(long, value_name = "DIR")]
+    pub output_dir: Option<PathBuf>,
+    /// Write the output of every step, and index.json
+    #[arg(long, value_name = "DIR")]
+    pub dump_layers: Option<PathBuf>,
+    /// A uint8 .npy is NHWC pixels for the input recipe, not the tensor itself
+    #[arg(long)]
+    pub pixels: bool,
+    /// Write outputs as float32
+    #[arg(long)]
+    pub dequantize: bool,
+    /// Print the K largest values of the first output
+    #[arg(long, value_name = "K")]
+    pub top: Option<usize>,
+    #[command(flatten)]
+    pub machine: Machine,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Eval {
+    /// The compiled network
+    pub model: PathBuf,
+    /// Pictures: an .npy (uint8 NHWC pixels, or tensors of the input's type) or a folder
+    #[arg(long, value_name = "X")]
+    pub images: PathBuf,
+    /// Labels: an .npy, or a .csv with the columns file and class
+    #[arg(long, value_name = "Y")]
+    pub labels: PathBuf,
+    /// Added to every label (1 for networks whose class 0 is the background)
+    #[arg(long, value_name = "N", default_value_t = 0, allow_hyphen_values = true)]
+    pub label_offset: i64,
+    /// An .npy holds pixels for the input recipe
+    #[arg(long)]
+    pub pixels: bool,
+    /// Use only the first N pictures
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Write the result, with the prediction for every picture
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    #[command(flatten)]
+    pub machine: Machine,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Inspect {
+    /// The compiled network
+    pub model: PathBuf,
+    /// Print JSON
+    #[arg(long, group = "form")]
+    pub json: bool,
+    /// Print a Graphviz graph
+    #[arg(long, group = "form")]
+    pub dot: bool,
+    /// Write a picture of the memory plan
+    #[arg(long, value_name = "FILE.svg")]
+    pub svg: Option<PathBuf>,
+    #[command(flatten)]
+    pub machine: Machine,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Verify {
+    /// The compiled network
+    pub model: PathBuf,
+    /// Seeded inputs for the comparison of every kernel with the reference
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub inputs: u64,
+    /// The source network: compiles it again and demands an identical file
+    #[arg(long, value_name = "IN")]
+    pub source: Option<PathBuf>,
+    /// The BLAKE3 digest the file must have (hex). Only this proves where a file comes from: everything else shows that
+    /// it is consistent with itself
+    #[arg(long, value_name = "DIGEST")]
+    pub expect: Option<String>,
+    /// Write the digests of every layer's output for the seeded inputs
+    #[arg(long, value_name = "D.json")]
+    pub digests: Option<PathBuf>,
+    /// Compare with digests that another machine wrote: proves that both compute the same
+    #[arg(long, value_name = "D.json")]
+    pub against: Option<PathBuf>,
+    #[command(flatten)]
+    pub machine: Machine,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Profile {
+    /// The compiled network
+    pub model: PathBuf,
+    /// Timed runs
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub runs: u32,
+    /// Runs before the timed ones
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub warmup: u32,
+    /// Write the profile as JSON
+    #[arg(long, value_name = "F")]
+    pub json: Option<PathBuf>,
+    /// Write the table as CSV
+    #[arg(long, value_name = "F")]
+    pub csv: Option<PathBuf>,
+    #[command(flatten)]
+    pub machine: Machine,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Kernels {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
