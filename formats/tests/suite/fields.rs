@@ -1,9 +1,10 @@
 //! Hostile values in every field, with checksums that fit: refused or open, never a panic.
 
+use dyadic_format::ModelView;
 use dyadic_format::section::SectionKind;
 
 use crate::models::{mixed, tiny};
-use crate::seal::{aligned, file, open_and_walk, reseal, section};
+use crate::seal::{aligned, file, open_and_walk, reseal, section, walk};
 use dyadic_format::seeded::Generator;
 
 /// Interesting values of a field of `width` bytes in a file of `length` bytes.
@@ -93,5 +94,50 @@ fn weights_and_tables_may_hold_anything() {
         }
         reseal(&mut changed);
         assert!(open_and_walk(&changed), "{}", kind.name());
+    }
+}
+
+/// A file that changes under a reader that has checked it before: errors or nonsense, never a panic.
+#[test]
+fn reopened_files_may_have_changed() {
+    let bytes = file(&mixed());
+    assert_eq!(
+        walk(&ModelView::reopen(&bytes).expect("unchanged")),
+        walk(&ModelView::open(&bytes).expect("valid"))
+    );
+    let mut generator = Generator::new(8);
+    let mut changed = aligned(&bytes);
+    for _ in 0..if cfg!(miri) { 50 } else { 20_000 } {
+        for _ in 0..3 {
+            let width = 1usize << (generator.draw() % 4);
+            // Half of the changes hit the header and the section table.
+            let end = if generator.draw().is_multiple_of(2) { 128 + 17 * 32 } else { bytes.len() };
+            let offset = generator.draw() as usize % (end / width) * width;
+            let list = values(width, bytes.len() as u64, &mut generator);
+            let value = list[generator.draw() as usize % list.len()];
+            changed[offset..offset + width].copy_from_slice(&value.to_le_bytes()[..width]);
+        }
+        let cut = if generator.draw().is_multiple_of(4) {
+            generator.draw() as usize % bytes.len()
+        } else {
+            bytes.len()
+        };
+        if let Ok(view) = ModelView::reopen(&changed[..cut]) {
+            for (i, op) in view.operators().iter().enumerate() {
+                let lists = (view.operator_inputs(op), view.operator_outputs(op), view.concat_tables(op));
+                let pieces = (view.operator_intervals(op), view.packed_layouts(i), view.text(op.name));
+                std::hint::black_box((lists, pieces, view.params(op), view.packed_weights(i, 1)));
+            }
+            for tensor in view.tensors() {
+                std::hint::black_box((
+                    view.scales(tensor),
+                    view.constant(tensor),
+                    view.text(tensor.name),
+                    tensor.shape(),
+                ));
+            }
+            std::hint::black_box((view.label(0), view.provenance(), view.check_digest().is_ok()));
+        }
+        changed.copy_from_slice(&bytes);
     }
 }

@@ -39,9 +39,9 @@ fn operators() {
     const INTERVALS: usize = of!(OperatorRecord, intervals_first);
     refuse(&[
         ("kind 0", |c| c.operators[0].kind = 0, Field("operator kind", 0), Operators, o(0, KIND)),
-        ("kind 21", |c| c.operators[0].kind = 21, Field("operator kind", 21), Operators, o(0, KIND)),
+        ("kind 99", |c| c.operators[0].kind = 99, Field("operator kind", 99), Operators, o(0, KIND)),
         ("rule 0", |c| c.operators[0].rule = 0, Field("rule", 0), Operators, o(0, RULE)),
-        ("rule 21", |c| c.operators[0].rule = 21, Field("rule", 21), Operators, o(0, RULE)),
+        ("rule 99", |c| c.operators[0].rule = 99, Field("rule", 99), Operators, o(0, RULE)),
         ("rule of another operator", |c| c.operators[ADD].rule = 1, Field("rule", 1), Operators, o(ADD, RULE)),
         ("1 input", |c| c.operators[ADD].inputs = 1, Field("input count", 1), Operators, o(ADD, INPUTS)),
         ("no branch", |c| c.operators[CONCAT].inputs = 0, Field("input count", 0), Operators, o(CONCAT, INPUTS)),
