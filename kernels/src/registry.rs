@@ -35,10 +35,10 @@ pub enum KernelOp {
     Bilinear10,
     /// Bilinear resize on rational coordinates.
     BilinearRational,
-    /// Index of the largest value.
-    ArgMax,
     /// Bilinear resize by float32 steps.
     BilinearSingle,
+    /// Index of the largest value.
+    ArgMax,
 }
 
 /// Rows x columns x depth that one micro-kernel call handles; 1x1x1 for element-wise kernels.
