@@ -141,7 +141,7 @@ impl Once {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn of(&self, x: __m256i) -> __m256i {
-        let (even, odd) = products(x, self.multiplier);
+        let (even, odd) = products(x, self.multiplier, self.multiplier);
         let high = _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd);
         _mm256_sra_epi32(_mm256_add_epi32(high, self.round), self.right)
     }
@@ -219,7 +219,7 @@ impl Twice {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn of(&self, x: __m256i) -> __m256i {
-        let (even, odd) = products(x, self.multiplier);
+        let (even, odd) = products(x, self.multiplier, self.multiplier);
         let half = _mm256_set1_epi64x(1 << 30);
         let even = _mm256_srli_epi64::<31>(_mm256_add_epi64(even, half));
         let odd = _mm256_slli_epi64::<1>(_mm256_add_epi64(odd, half));
