@@ -14,7 +14,7 @@ use crate::requant::Rounding;
 use crate::types::ElemType;
 
 /// Bytes of a gathered tile that are aimed at: most of a first-level cache. One row of outputs may need more.
-const TILE_BYTES: usize = 24 << 10;
+const TILE_BYTES: usize = 40 << 10;
 /// Most columns of a tile of whole blocks of channels.
 const TILE_COLUMNS: usize = 64;
 
@@ -175,6 +175,11 @@ impl Tile<'_> {
     fn pad(&self, y: &Inside, x: &Inside, tile: &mut [u8]) {
         let padding = self.p.input.zero_point as u8 ^ flip(self.p);
         let pitch = self.tiling.pitch;
+        if pitch < BLOCK {
+            // Short pieces: one call for all.
+            tile.fill(padding);
+            return;
+        }
         for (row, bytes) in tile.chunks_exact_mut(self.tiling.row).enumerate() {
             let (before, rest) = bytes.split_at_mut(x.offset * pitch);
             fill(before, padding);
@@ -223,17 +228,17 @@ impl Tile<'_> {
             rows.copy(&source[first..], flip(p), target);
             return;
         }
-        let multiplier = p.out_channels / channels;
+        let (multiplier, flip) = (p.out_channels / channels, flip(p));
         for (source, target) in source.chunks(row).zip(target.chunks_mut(tiling.row)).take(y.count) {
             let source = &source[..x.count * channels];
             if multiplier == 1 {
-                target.iter_mut().zip(source).for_each(|(to, &from)| *to = from ^ flip(p));
+                target.iter_mut().zip(source).for_each(|(to, &from)| *to = from ^ flip);
                 continue;
             }
             // Every output channel its own copy of the input.
             for (to, from) in target.chunks_mut(tiling.pitch).zip(source.chunks_exact(channels)) {
                 let copies = to.iter_mut().enumerate();
-                copies.for_each(|(slot, byte)| *byte = from[(first + slot) / multiplier] ^ flip(p));
+                copies.for_each(|(slot, byte)| *byte = from[(first + slot) / multiplier] ^ flip);
             }
         }
     }
@@ -263,11 +268,9 @@ impl Tile<'_> {
     }
 }
 
-/// Mostly a few vectors: no call for those.
+/// Fills whole vectors, mostly a few: no call for those.
 fn fill(bytes: &mut [u8], value: u8) {
-    let (vectors, rest) = bytes.as_chunks_mut::<BLOCK>();
-    vectors.iter_mut().for_each(|vector| *vector = [value; BLOCK]);
-    rest.fill(value);
+    bytes.as_chunks_mut::<BLOCK>().0.iter_mut().for_each(|vector| *vector = [value; BLOCK]);
 }
 
 /// What turns an input byte into u8.
