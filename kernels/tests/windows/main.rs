@@ -133,7 +133,7 @@ fn geometry() -> impl Strategy<Value = Axis> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 1500 }, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn any_pool(
         batch in 1..3usize, y in geometry(), x in geometry(), channels in 1..70usize, band in 1..40usize,
@@ -150,7 +150,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 60 }, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn any_resize(
         batch in 1..3usize, input in [1..20usize, 1..20usize], output in [1..150usize, 1..150usize],

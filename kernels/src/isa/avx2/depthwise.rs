@@ -194,7 +194,11 @@ impl Run<'_> {
                         5 => sums::<5>(source, taps, weights, pairs),
                         _ => sums::<0>(source, taps, weights, pairs),
                     };
-                    let bytes = epilogue.requantize::<TWICE, MIXED>(sums);
+                    let mut here: *const Epilogue = epilogue;
+                    // Hides from the compiler that it is the same every time: it would copy all of it to where
+                    // vectors straddle cache lines.
+                    core::arch::asm!("/* {0} */", inout(reg) here, options(nomem, nostack, preserves_flags));
+                    let bytes = (*here).requantize::<TWICE, MIXED>(sums);
                     _mm256_storeu_si256(output.cast(), bytes);
                     source = source.wrapping_add(self.step);
                     output = output.wrapping_add(self.output_step);
