@@ -66,7 +66,7 @@ impl Single {
         // remainder.
         let dividend = (self.mantissa.unsigned_abs() as u64) << 38;
         let divisor = other.mantissa.unsigned_abs() as u64;
-        let quotient = dividend / divisor | !dividend.is_multiple_of(divisor) as u64;
+        let quotient = (dividend / divisor) | !dividend.is_multiple_of(divisor) as u64;
         nearest((self.mantissa < 0) != (other.mantissa < 0), quotient, self.exponent - other.exponent - 38)
     }
 

@@ -58,7 +58,6 @@ struct Sum {
     finish: Finish,
 }
 
-#[expect(clippy::large_enum_variant, reason = "one value, on the stack")]
 enum Rule {
     Joint(Joint),
     /// Zero points in words; `negate` is all ones to subtract.

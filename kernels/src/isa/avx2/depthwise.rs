@@ -197,7 +197,7 @@ impl Run<'_> {
                     let mut here: *const Epilogue = epilogue;
                     // Hides from the compiler that it is the same every time: it would copy all of it to where
                     // vectors straddle cache lines.
-                    core::arch::asm!("/* {0} */", inout(reg) here, options(nomem, nostack, preserves_flags));
+                    core::arch::asm!("/* {0} */", inout(reg) here, options(readonly, nostack, preserves_flags));
                     let bytes = (*here).requantize::<TWICE, MIXED>(sums);
                     _mm256_storeu_si256(output.cast(), bytes);
                     source = source.wrapping_add(self.step);
