@@ -24,6 +24,7 @@ pub mod params;
 pub mod reference;
 pub mod registry;
 pub mod requant;
+pub mod single;
 pub mod types;
 
 pub use types::ElemType;

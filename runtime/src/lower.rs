@@ -218,6 +218,7 @@ fn rounding(rule: Rule) -> Option<Rounding> {
         Rule::AverageHalfAway | Rule::Softmax | Rule::Table | Rule::Bilinear10 | Rule::BilinearRational => {
             None
         }
+        Rule::BilinearSingle | Rule::NearestSingle => None,
         Rule::Nearest | Rule::Move | Rule::Max | Rule::ArgMax => None,
     }
 }

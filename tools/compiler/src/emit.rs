@@ -204,10 +204,6 @@ impl<'a> Emitter<'a> {
                 let axis = *axis as u32;
                 (Rule::Move, Params::Concat(dyadic_format::operator::ConcatParams { axis }), tables)
             }
-            Op::ResizeBilinear(_) | Op::ResizeNearest(_) => {
-                let (rule, params) = self.resize(node)?;
-                (rule, params, Vec::new())
-            }
             _ => {
                 let (rule, params) = self.params(node).map_err(failed)?;
                 (rule, params, Vec::new())
