@@ -66,7 +66,7 @@ impl Single {
         // remainder.
         let dividend = (self.mantissa.unsigned_abs() as u64) << 38;
         let divisor = other.mantissa.unsigned_abs() as u64;
-        let quotient = dividend / divisor | !dividend.is_multiple_of(divisor) as u64;
+        let quotient = (dividend / divisor) | !dividend.is_multiple_of(divisor) as u64;
         nearest((self.mantissa < 0) != (other.mantissa < 0), quotient, self.exponent - other.exponent - 38)
     }
 
@@ -111,12 +111,6 @@ impl Single {
     const fn plus_half_floor(self) -> i64 {
         let twice = Single { exponent: self.exponent + 1, ..self };
         (twice.floor() + 1) >> 1
-    }
-
-    /// The bits behind the binary point.
-    pub const fn fraction_bits(self) -> u32 {
-        let bits = self.exponent + if self.mantissa == 0 { 0 } else { self.mantissa.trailing_zeros() as i32 };
-        if bits < 0 { bits.unsigned_abs() } else { 0 }
     }
 }
 

@@ -139,6 +139,21 @@ pub static KERNELS: &[Kernel] = &[
         Entry::Resize(avx2::compiled::bilinear_rational),
     ),
     row(
+        "bilinear_single_u8_portable",
+        KernelOp::BilinearSingle,
+        IsaKind::Portable,
+        Accepts::Resize(ops::resize::accepts_single),
+        Entry::Resize(ops::resize::bilinear_single),
+    ),
+    #[cfg(target_arch = "x86_64")]
+    row(
+        "bilinear_single_u8_avx2",
+        KernelOp::BilinearSingle,
+        IsaKind::Avx2,
+        Accepts::Resize(ops::resize::accepts_single),
+        Entry::Resize(avx2::compiled::bilinear_single),
+    ),
+    row(
         "argmax_x8_portable",
         KernelOp::ArgMax,
         IsaKind::Portable,
@@ -280,10 +295,10 @@ fn bilinear_rational(p: &Resize, input: &[u8], _: Range<usize>, output: &mut [u8
     reference::bilinear_rational(p, input, output);
 }
 
-fn argmax(p: &ArgMax, input: &[u8], _: Range<usize>, output: &mut [u8]) {
-    reference::argmax(p.elem, p.outer, p.depth, p.inner, input, output);
-}
-
 fn bilinear_single(p: &Resize, input: &[u8], _: Range<usize>, output: &mut [u8]) {
     reference::bilinear_single(p, input, output);
+}
+
+fn argmax(p: &ArgMax, input: &[u8], _: Range<usize>, output: &mut [u8]) {
+    reference::argmax(p.elem, p.outer, p.depth, p.inner, input, output);
 }

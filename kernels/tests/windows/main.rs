@@ -133,7 +133,7 @@ fn geometry() -> impl Strategy<Value = Axis> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 1500 }, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn any_pool(
         batch in 1..3usize, y in geometry(), x in geometry(), channels in 1..70usize, band in 1..40usize,
@@ -150,7 +150,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 60 }, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn any_resize(
         batch in 1..3usize, input in [1..20usize, 1..20usize], output in [1..150usize, 1..150usize],
@@ -168,7 +168,7 @@ fn check_mean(extents: &[usize], mask: u8, seed: u64) -> usize {
     axes.iter_mut().enumerate().for_each(|(i, axis)| *axis = (mask >> i) & 1 == 1);
     let to = quants[random.within(0, 5) as usize];
     let shape = Dims::new(extents).unwrap();
-    let shift = if random.next() % 2 == 0 { random.within(16, 62) } else { random.within(31, 38) };
+    let shift = if random.next().is_multiple_of(2) { random.within(16, 62) } else { random.within(31, 38) };
     let p = Mean {
         shape,
         axes,
@@ -214,6 +214,8 @@ fn mean_over_the_middle() {
 const COORDINATES: [Coordinates; 3] =
     [Coordinates::Asymmetric, Coordinates::AlignCorners, Coordinates::HalfPixel];
 
+type Reference = fn(&Resize, &[u8], &mut [u8]);
+
 /// Both rules under all coordinate rules; returns how many fast kernels took it.
 fn check_resize(
     batch: usize,
@@ -231,11 +233,16 @@ fn check_resize(
     for coordinates in COORDINATES {
         for elem in [ElemType::U8, ElemType::S8] {
             let p = Resize { batch, input, output, channels, elem, coordinates };
-            let mut expected = [vec![0; rows * output[1] * channels], vec![0; rows * output[1] * channels]];
-            reference::bilinear_10bit(&p, &values, &mut expected[0]);
-            reference::bilinear_rational(&p, &values, &mut expected[1]);
-            for (op, expected) in [KernelOp::Bilinear10, KernelOp::BilinearRational].into_iter().zip(expected)
-            {
+            let mut ops: Vec<(KernelOp, Reference)> = vec![
+                (KernelOp::Bilinear10, reference::bilinear_10bit),
+                (KernelOp::BilinearRational, reference::bilinear_rational),
+            ];
+            if elem == ElemType::U8 {
+                ops.push((KernelOp::BilinearSingle, reference::bilinear_single));
+            }
+            for (op, function) in ops {
+                let mut expected = vec![0; rows * output[1] * channels];
+                function(&p, &values, &mut expected);
                 for choice in choices() {
                     let kernel = choice.resize(op, &p).unwrap();
                     if kernel.kernel().isa == IsaKind::Reference {
@@ -254,7 +261,8 @@ fn check_resize(
 
 #[test]
 fn resize_to_every_width() {
-    let all = 2 * 3 * 2 * choices().count();
+    // Three modes, two rules for both types and one for u8.
+    let all = 3 * 5 * choices().count();
     for width in (1..140).step_by(7) {
         for channels in [1, 3, 21, 31, 32, 33, 40, 64] {
             assert_eq!(check_resize(1, [3, 5], [4, width], channels, 3, width as u64), all);

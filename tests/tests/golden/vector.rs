@@ -35,10 +35,6 @@ impl Case {
         self.value.get(key).unwrap_or_else(|| panic!("{}: no field {key}", self.name))
     }
 
-    pub fn has(&self, key: &str) -> bool {
-        self.value.get(key).is_some()
-    }
-
     pub fn text(&self, key: &str) -> &str {
         self.field(key).as_str().unwrap()
     }
