@@ -145,7 +145,7 @@ pub struct StridedCopyParams {
 pub struct TableParams {
     /// Table number.
     pub table: u32,
-    /// [`TableFunction`].
+    /// [`crate::operator::TableFunction`].
     pub function: u32,
     /// Lower clamp of the output.
     pub lo: i32,
