@@ -10,6 +10,7 @@
 //! no float type occurs in this crate. A fast kernel that differs from the reference in one bit is a bug.
 #![no_std]
 #![deny(missing_docs)]
+#![deny(clippy::float_arithmetic, clippy::disallowed_types, clippy::disallowed_methods)]
 
 #[cfg(feature = "std")]
 extern crate std;
@@ -23,6 +24,7 @@ pub mod params;
 pub mod reference;
 pub mod registry;
 pub mod requant;
+pub mod single;
 pub mod types;
 
 pub use types::ElemType;

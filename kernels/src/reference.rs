@@ -15,6 +15,7 @@ mod mul;
 mod pool;
 mod requantize;
 mod resize;
+pub(crate) mod resize_single;
 pub(crate) mod softmax;
 mod table;
 
@@ -29,5 +30,6 @@ pub use mul::mul;
 pub use pool::{average_pool, max_pool};
 pub use requantize::requantize;
 pub use resize::{bilinear_10bit, bilinear_rational, nearest, nearest_index};
+pub use resize_single::{bilinear_single, nearest_single, nearest_single_index};
 pub use softmax::softmax;
 pub use table::table;

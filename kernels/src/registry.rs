@@ -35,6 +35,8 @@ pub enum KernelOp {
     Bilinear10,
     /// Bilinear resize on rational coordinates.
     BilinearRational,
+    /// Bilinear resize by float32 steps.
+    BilinearSingle,
     /// Index of the largest value.
     ArgMax,
 }
@@ -101,7 +103,7 @@ pub enum Entry {
     Mean(MeanFn),
     /// For [`KernelOp::Softmax`].
     Softmax(SoftmaxFn),
-    /// For both bilinear operations.
+    /// For the bilinear operations.
     Resize(ResizeFn),
     /// For [`KernelOp::ArgMax`].
     ArgMax(ArgMaxFn),

@@ -8,10 +8,11 @@ pub const MIN_SHIFT: i32 = 16;
 /// Largest shift of a [`Dyadic`]; a smaller factor is stored as `m = 0`.
 pub const MAX_SHIFT: i32 = 62;
 
-/// A dyadic factor `multiplier / 2^shift`: `multiplier` is 0 or in `[2^30, 2^31)`, `shift` in `16..=62`.
+/// A dyadic factor `multiplier / 2^shift`: `multiplier` is 0 or in `[2^30, 2^31)`, `shift` in `16..=62`. Only the mean
+/// of TFLite (rule 11) has multipliers below `2^30`, because it divides one by a count without normalising it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dyadic {
-    /// 0, or 2^30 to 2^31 - 1.
+    /// 0, or 2^30 to 2^31 - 1; from 0 on for rule 11.
     pub multiplier: i32,
     /// 16 to 62.
     pub shift: i32,
@@ -20,8 +21,12 @@ pub struct Dyadic {
 impl Dyadic {
     /// `None` when multiplier or shift is out of its range.
     pub const fn new(multiplier: i32, shift: i32) -> Option<Dyadic> {
-        let normal = multiplier == 0 || multiplier >= 1 << 30;
-        if normal && MIN_SHIFT <= shift && shift <= MAX_SHIFT {
+        if multiplier == 0 || multiplier >= 1 << 30 { Dyadic::unnormalised(multiplier, shift) } else { None }
+    }
+
+    /// As [`Dyadic::new`] with any multiplier from 0 to 2^31 - 1, for rule 11. Every rescale here takes such a factor.
+    pub const fn unnormalised(multiplier: i32, shift: i32) -> Option<Dyadic> {
+        if multiplier >= 0 && MIN_SHIFT <= shift && shift <= MAX_SHIFT {
             Some(Dyadic { multiplier, shift })
         } else {
             None

@@ -1,251 +1,249 @@
-//! From the records of a file to bound steps. Everything that a kernel relies on is checked here, once: geometry,
-//! lengths, ranges of constants, and that no step writes what it still reads.
+//! Lowering: every operator of a checked file becomes a bound [`Step`]. All that a run relies on is checked here,
+//! once: shapes against each other, constants against the ranges of their rules, inputs apart from outputs. What passes
+//! runs without a panic and without touching a byte outside its tensors. (That every value is still there when it is
+//! read was checked with the file.)
 
-use std::ops::Range;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::ops::Range;
 
-use dyadic_format::{ModelView, OpKind, OperatorRecord, Params, Rule, Storage, TensorRecord};
+use dyadic_format::section::SectionKind;
+use dyadic_format::{ElemCode, ModelView, OpKind, Params, Rule, Storage, TensorRecord};
 use dyadic_kernels::ElemType;
 use dyadic_kernels::isa::IsaKind;
-use dyadic_kernels::params::{Dims, Output, Quant};
+use dyadic_kernels::params::Quant;
 use dyadic_kernels::registry::{Choice, Kernel};
-use dyadic_kernels::requant::{Dyadic, MAX_SHIFT, MIN_SHIFT, Rounding};
+use dyadic_kernels::requant::Rounding;
 
+use crate::arena::Aligned;
 use crate::error::{LoadError, Warning};
-use crate::model::elem_of;
-use crate::step::{Place, Step, StepInfo, Work};
+use crate::step::{Action, Source, Step, StepInfo};
 
-mod convolution;
+mod conv;
 mod elementwise;
 mod movement;
-mod spatial;
+mod operator;
+mod picture;
+mod reduce;
+mod weights;
 
-/// A problem of one step, to be wrapped with its number and name.
-type Lowered<T> = Result<T, String>;
+use operator::Operator;
 
-/// Work below this many multiply-adds (or bytes moved) per thread is done by one thread: waking another costs a few
-/// microseconds, which this much work takes on one core.
-const SPLIT_MACS: usize = 100_000;
-
-/// A lowered model.
-#[derive(Debug, Default)]
+/// A lowered file.
+#[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) steps: Vec<Step>,
     pub(crate) infos: Vec<StepInfo>,
-    /// Scratch bytes of one band of the greediest kernel.
+    pub(crate) repacked: Vec<Aligned>,
+    pub(crate) warnings: Vec<Warning>,
+    /// Scratch bytes that one thread needs, a multiple of 64.
     pub(crate) scratch: usize,
+}
+
+/// What lowering needs besides the file, and what it gathers.
+pub(crate) struct Lowering {
+    pub(crate) choice: Choice,
+    /// Bytes that may still be allocated.
+    pub(crate) budget: Budget,
+    pub(crate) repacked: Vec<Aligned>,
     pub(crate) warnings: Vec<Warning>,
 }
 
-/// Lowers every operator for one machine.
-pub(crate) fn lower(view: &ModelView, choice: Choice) -> Result<Program, LoadError> {
-    let mut lowering = Lowering { view, choice, program: Program::default() };
-    for &input in view.inputs() {
-        let record = &view.tensors()[input as usize];
-        let elem = elem_of(record);
-        if (record.lo, record.hi) != (elem.min(), elem.max()) {
-            // A narrower range would make the proofs depend on the caller.
-            let name = view.text(record.name);
-            return Err(LoadError::Model(format!(
-                "input '{name}' has a proven range narrower than its type"
-            )));
+/// Memory that a session may allocate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    limit: u64,
+    used: u64,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: u64) -> Budget {
+        Budget { limit, used: 0 }
+    }
+
+    /// Counts memory that is about to be allocated.
+    pub(crate) fn claim(&mut self, bytes: u64) -> Result<(), LoadError> {
+        let used = self.used.saturating_add(bytes);
+        if used > self.limit {
+            return Err(LoadError::Memory { bytes: used, limit: self.limit });
         }
-    }
-    for (number, op) in view.operators().iter().enumerate() {
-        let step = lowering.operator(number, op).map_err(|problem| LoadError::Step {
-            step: number,
-            name: view.text(op.name).to_string(),
-            problem,
-        })?;
-        lowering.program.steps.push(step);
-    }
-    Ok(lowering.program)
-}
-
-/// A step in the making: its work, its kernel, its multiply-adds and weight bytes.
-struct Bound {
-    work: Work,
-    kernel: Option<&'static Kernel>,
-    macs: u64,
-    weight_bytes: u64,
-}
-
-impl Bound {
-    /// A step that a function of the reference does.
-    fn plain(work: Work) -> Bound {
-        Bound { work, kernel: None, macs: 0, weight_bytes: 0 }
-    }
-
-    fn kernel(work: Work, kernel: &'static Kernel) -> Bound {
-        Bound { work, kernel: Some(kernel), macs: 0, weight_bytes: 0 }
-    }
-}
-
-struct Lowering<'v, 'a> {
-    view: &'v ModelView<'a>,
-    choice: Choice,
-    program: Program,
-}
-
-impl<'a> Lowering<'_, 'a> {
-    fn operator(&mut self, number: usize, op: &OperatorRecord) -> Lowered<Step> {
-        let (Some(kind), Some(rule)) = (OpKind::from_number(op.kind), Rule::from_number(op.rule)) else {
-            return Err("unknown operator or rule".to_string());
-        };
-        let output_number = self.view.operator_outputs(op)[0] as usize;
-        let Place::Arena(output) = self.place(&self.view.tensors()[output_number])? else {
-            return Err("the output is a constant".to_string());
-        };
-        let bound = match self.view.params(op) {
-            Params::Conv2d(p) | Params::DepthwiseConv2d(p) | Params::FullyConnected(p) => {
-                self.convolution(number, op, kind, rule, &p)?
-            }
-            Params::Add(p) => self.add(op, rule, &p, false, &output)?,
-            Params::Sub(p) => self.add(op, rule, &p, true, &output)?,
-            Params::Mul(p) => self.mul(op, rule, &p)?,
-            Params::Requantize(p) => self.requantize(op, rule, &p)?,
-            Params::Table(p) => self.table(op, &p, &output)?,
-            Params::AveragePool2d(p) => self.average_pool(op, rule, &p)?,
-            Params::MaxPool2d(p) => self.max_pool(op, &p)?,
-            Params::Mean(p) => self.mean(op, rule, &p)?,
-            Params::Softmax(p) => self.softmax(op, &p)?,
-            Params::ResizeBilinear(p) => self.bilinear(op, rule, &p)?,
-            Params::ResizeNearest(p) => self.nearest(op, rule, &p)?,
-            Params::ArgMax(p) => self.argmax(op, &p)?,
-            Params::Pad(p) => self.pad(op, &p)?,
-            Params::Concat(p) => self.concat(op, &p, &output)?,
-            Params::Reshape(_) => self.reshape(op, &output)?,
-            Params::StridedCopy(p) => self.strided_copy(op, &p)?,
-            Params::Tile(_) => self.tile(op)?,
-        };
-        self.check_overlap(op, &bound.work, &output)?;
-        self.describe(op, kind, rule, output_number, &bound);
-        Ok(Step { work: bound.work, output })
-    }
-
-    fn describe(&mut self, op: &OperatorRecord, kind: OpKind, rule: Rule, output: usize, bound: &Bound) {
-        let tensors = self.view.tensors();
-        let arena = |&&n: &&u32| tensors[n as usize].storage == Storage::Arena as u8;
-        let read: u64 =
-            self.view.operator_inputs(op).iter().filter(arena).map(|&n| tensors[n as usize].bytes).sum();
-        self.program.infos.push(StepInfo {
-            name: self.view.text(op.name).to_string(),
-            kind,
-            rule,
-            kernel: bound
-                .kernel
-                .map_or(if matches!(bound.work, Work::Nothing) { "none" } else { "copy" }, |k| k.name),
-            isa: bound.kernel.map_or(IsaKind::Portable, |k| k.isa),
-            output,
-            macs: bound.macs,
-            weight_bytes: bound.weight_bytes,
-            activation_bytes: if matches!(bound.work, Work::Nothing) {
-                0
-            } else {
-                read + tensors[output].bytes
-            },
-        });
-    }
-
-    /// No input may share bytes with the output, except where the step was lowered as in place.
-    fn check_overlap(&self, op: &OperatorRecord, work: &Work, output: &Range<usize>) -> Lowered<()> {
-        let in_place = match work {
-            Work::Nothing => return Ok(()),
-            Work::Add { first: None, .. } | Work::Table { input: None, .. } => 1,
-            // Concatenation sorts out its branches itself.
-            Work::Concat { .. } => usize::from(op.inputs),
-            _ => 0,
-        };
-        for &number in self.view.operator_inputs(op).iter().skip(in_place) {
-            if let Place::Arena(range) = self.place(&self.view.tensors()[number as usize])?
-                && range.start < output.end
-                && output.start < range.end
-            {
-                return Err(format!("input {range:?} overlaps output {output:?} in the arena"));
-            }
-        }
+        self.used = used;
         Ok(())
     }
 
-    fn input(&self, op: &OperatorRecord, index: usize) -> &'a TensorRecord {
-        &self.view.tensors()[self.view.operator_inputs(op)[index] as usize]
+    /// The system refused these bytes.
+    pub(crate) fn missing(&self, bytes: u64) -> LoadError {
+        LoadError::Memory { bytes, limit: self.limit }
     }
 
-    fn output(&self, op: &OperatorRecord) -> &'a TensorRecord {
-        &self.view.tensors()[self.view.operator_outputs(op)[0] as usize]
+    /// Zeroed memory.
+    pub(crate) fn allocate(&mut self, bytes: u64) -> Result<Aligned, LoadError> {
+        self.claim(bytes)?;
+        let memory = usize::try_from(bytes).ok().and_then(Aligned::zeroed);
+        memory.ok_or_else(|| self.missing(bytes))
     }
+}
 
-    /// The bytes of a tensor; the view checked that they lie inside.
-    fn place(&self, tensor: &TensorRecord) -> Lowered<Place> {
-        let start = usize::try_from(tensor.offset).map_err(|_| "offset does not fit this machine")?;
-        let range = start..start + tensor.bytes as usize;
-        if tensor.storage == Storage::Arena as u8 {
-            return Ok(Place::Arena(range));
+/// Multiply-accumulates below which a convolution is not shared out: about ten microseconds of work on a small core,
+/// what it costs to wake the other threads.
+const PARALLEL_MACS: u64 = 1 << 16;
+/// Bytes of activations below which any other step is not shared out, for the same reason.
+const PARALLEL_BYTES: u64 = 1 << 15;
+
+/// Lowers every operator.
+pub(crate) fn lower(view: &ModelView, mut state: Lowering) -> Result<(Program, Budget), LoadError> {
+    model_inputs(view)?;
+    let (mut steps, mut infos) = (Vec::new(), Vec::new());
+    for index in 0..view.operators().len() {
+        let op = Operator::new(view, index)?;
+        let (action, kernel) = action(&op, &mut state)?;
+        let info = info(&op, kernel);
+        let large = info.macs >= PARALLEL_MACS || (info.macs == 0 && info.activation_bytes >= PARALLEL_BYTES);
+        let output = op.arena(op.output());
+        let odd_nibbles = op.elem(op.output()).bits() == 4 && op.elements(op.output()) % 2 == 1;
+        steps.push(Step { output, large, odd_nibbles, action });
+        infos.push(info);
+    }
+    let scratch = steps.iter().map(Step::scratch).max().unwrap_or(0).next_multiple_of(64);
+    let Lowering { budget, repacked, warnings, .. } = state;
+    Ok((Program { steps, infos, repacked, warnings, scratch }, budget))
+}
+
+/// The proofs in the file hold for inputs of the range it states; any byte may be given, so that range must be whole.
+fn model_inputs(view: &ModelView) -> Result<(), LoadError> {
+    for &number in view.inputs() {
+        let tensor = &view.tensors()[number as usize];
+        let (min, max) = elem_of(tensor).range();
+        if (tensor.lo, tensor.hi) != (min, max) {
+            return Err(LoadError::Tensor {
+                name: view.text(tensor.name).to_string(),
+                what: "proven range of a model input",
+                found: alloc::format!("{}..={}", tensor.lo, tensor.hi),
+                expected: "the whole range of its type",
+            });
         }
-        match self.view.constant(tensor) {
-            Some(_) => Ok(Place::Constant(range)),
-            None => Err("the file leaves these logical weights out".to_string()),
-        }
     }
+    Ok(())
+}
 
-    fn input_place(&self, op: &OperatorRecord, index: usize) -> Lowered<Place> {
-        self.place(self.input(op, index))
+/// The name and instruction set of what computes a step.
+type KernelName = (&'static str, IsaKind);
+
+/// The name of a chosen kernel.
+fn named(kernel: &'static Kernel) -> KernelName {
+    (kernel.name, kernel.isa)
+}
+
+fn action(op: &Operator, state: &mut Lowering) -> Result<(Action, KernelName), LoadError> {
+    let choice = state.choice;
+    match op.params() {
+        Params::Conv2d(p) | Params::DepthwiseConv2d(p) => conv::convolution(op, &p, state),
+        Params::FullyConnected(p) => conv::fully_connected(op, &p, state),
+        Params::Add(p) => elementwise::add(op, &p, false, choice),
+        Params::Sub(p) => elementwise::add(op, &p, true, choice),
+        Params::Mul(p) => elementwise::mul(op, &p),
+        Params::Table(p) => elementwise::table(op, &p, choice),
+        Params::Requantize(p) => elementwise::requantize(op, &p),
+        Params::AveragePool2d(p) => picture::average_pool(op, &p, choice),
+        Params::MaxPool2d(p) => picture::max_pool(op, &p, choice),
+        Params::ResizeBilinear(p) => picture::bilinear(op, &p, choice),
+        Params::ResizeNearest(p) => picture::nearest(op, &p),
+        Params::Mean(p) => reduce::mean(op, &p, choice),
+        Params::Softmax(p) => reduce::softmax(op, &p, choice),
+        Params::ArgMax(p) => reduce::argmax(op, &p, choice),
+        Params::Pad(p) => movement::pad(op, &p),
+        Params::Concat(p) => movement::concat(op, &p),
+        Params::Reshape(_) => movement::reshape(op),
+        Params::StridedCopy(p) => movement::strided_copy(op, &p),
+        Params::Tile(_) => movement::tile(op),
     }
 }
 
-/// Shape of a tensor.
-fn dims(tensor: &TensorRecord) -> Lowered<Dims> {
-    let extents: Vec<usize> = tensor.shape().iter().map(|&e| e as usize).collect();
-    Dims::new(&extents).ok_or_else(|| "the shape is too large".to_string())
+fn info(op: &Operator, (kernel, isa): KernelName) -> StepInfo {
+    let bytes = |t: &TensorRecord| if t.storage == Storage::Arena as u8 { t.bytes } else { 0 };
+    let constant = |t: &TensorRecord| if t.storage == Storage::Arena as u8 { 0 } else { t.bytes };
+    let inputs = || (0..op.input_count()).map(|i| op.input(i));
+    let (mut macs, mut weight_bytes) = (0, inputs().map(constant).sum::<u64>());
+    if let OpKind::Conv2d | OpKind::DepthwiseConv2d | OpKind::FullyConnected = op.kind() {
+        // One product per weight and output pixel.
+        let channels = op.dims(op.output()).last().copied().unwrap_or(1) as u64;
+        let pixels = op.elements(op.output()) as u64 / channels.max(1);
+        macs = pixels.saturating_mul(op.elements(op.input(1)) as u64);
+        weight_bytes += 12 * channels;
+    }
+    StepInfo {
+        operator: op.index(),
+        name: op.name().to_string(),
+        kind: op.kind(),
+        rule: op.rule(),
+        kernel,
+        isa,
+        inputs: op.input_numbers().iter().map(|&n| n as usize).collect(),
+        output: op.output_number(),
+        macs,
+        weight_bytes,
+        activation_bytes: inputs().map(bytes).sum::<u64>() + op.output().bytes,
+    }
 }
 
-/// The four extents of an NHWC tensor.
-fn nhwc(tensor: &TensorRecord) -> Lowered<[usize; 4]> {
-    let extents: Vec<usize> = tensor.shape().iter().map(|&e| e as usize).collect();
-    extents.try_into().map_err(|e: Vec<usize>| format!("shape {e:?}, expected 4 axes"))
+/// The kernels' name of an element type.
+pub(crate) fn elem(code: ElemCode) -> ElemType {
+    match code {
+        ElemCode::U8 => ElemType::U8,
+        ElemCode::S8 => ElemType::S8,
+        ElemCode::U4 => ElemType::U4,
+        ElemCode::S4 => ElemType::S4,
+        ElemCode::S16 => ElemType::S16,
+        ElemCode::S32 => ElemType::S32,
+    }
 }
 
+/// The element type of a checked record.
+fn elem_of(tensor: &TensorRecord) -> ElemCode {
+    ElemCode::from_number(tensor.elem).unwrap_or(ElemCode::U8)
+}
+
+/// Type and zero point of a checked record.
 fn quant(tensor: &TensorRecord) -> Quant {
-    Quant { elem: elem_of(tensor), zero_point: tensor.zero_point }
+    Quant { elem: elem(elem_of(tensor)), zero_point: tensor.zero_point }
 }
 
-fn output(tensor: &TensorRecord, lo: i32, hi: i32) -> Output {
-    Output { elem: elem_of(tensor), zero_point: tensor.zero_point, lo, hi }
-}
-
-/// A dyadic factor whose multiplier may be anything from 0 to 2^31 - 1, as the mean of TFLite needs.
-fn loose_dyadic(multiplier: i32, shift: i32) -> Lowered<Dyadic> {
-    if multiplier < 0 || !(MIN_SHIFT..=MAX_SHIFT).contains(&shift) {
-        return Err(format!("factor {multiplier} / 2^{shift}, expected a shift of 16 to 62"));
-    }
-    Ok(Dyadic { multiplier, shift })
-}
-
-/// A normalised dyadic factor.
-fn dyadic(multiplier: i32, shift: i32) -> Lowered<Dyadic> {
-    Dyadic::new(multiplier, shift).ok_or_else(|| {
-        format!("factor {multiplier} / 2^{shift}, expected 0 or 2^30.. over a shift of 16 to 62")
-    })
-}
-
-fn rounding(rule: Rule) -> Lowered<Rounding> {
+/// The rounding of a rule that rescales one accumulator.
+fn rounding(rule: Rule) -> Option<Rounding> {
     match rule {
-        Rule::RequantOnce | Rule::MulOnce | Rule::MeanOnce | Rule::AverageOnce => Ok(Rounding::Once),
-        Rule::RequantTwice | Rule::MulTwice | Rule::MeanTwice => Ok(Rounding::Twice),
-        Rule::RequantOnceAway => Ok(Rounding::OnceAway),
-        other => Err(format!("rule {} rounds no accumulator", other.name())),
+        Rule::RequantOnce | Rule::MulOnce | Rule::MeanOnce | Rule::AverageOnce => Some(Rounding::Once),
+        Rule::RequantTwice | Rule::MulTwice | Rule::MeanTwice => Some(Rounding::Twice),
+        Rule::RequantOnceAway => Some(Rounding::OnceAway),
+        Rule::AddJoint | Rule::AddSeparate | Rule::AddTflite => None,
+        Rule::AverageHalfAway | Rule::Softmax | Rule::Table | Rule::Bilinear10 | Rule::BilinearRational => {
+            None
+        }
+        Rule::BilinearSingle | Rule::Nearest | Rule::NearestSingle => None,
+        Rule::Move | Rule::Max | Rule::ArgMax => None,
     }
 }
 
-fn expect(ok: bool, problem: impl FnOnce() -> String) -> Lowered<()> {
-    if ok { Ok(()) } else { Err(problem()) }
+/// Where a section starts in the file.
+fn section_start(view: &ModelView, kind: SectionKind) -> usize {
+    view.sections().iter().find(|s| s.kind == kind as u32).map_or(0, |s| s.offset as usize)
 }
 
-/// An element type that byte-wise kernels take.
-fn expect_byte(tensor: &TensorRecord) -> Lowered<()> {
-    let elem = elem_of(tensor);
-    expect(matches!(elem, ElemType::U8 | ElemType::S8), || format!("type {}, expected u8 or s8", elem.name()))
+/// Entries `first..first + count` of a section as bytes of the file.
+fn entries(view: &ModelView, kind: SectionKind, first: u32, count: usize) -> Range<usize> {
+    let bytes = kind.record_bytes();
+    let start = section_start(view, kind) + first as usize * bytes;
+    start..start + count * bytes
 }
 
-fn expect_same_elem(a: &TensorRecord, b: &TensorRecord) -> Lowered<()> {
-    expect(a.elem == b.elem, || format!("types {} and {} differ", elem_of(a).name(), elem_of(b).name()))
+/// Whether two ranges share a byte.
+fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+/// A source that may be the output itself.
+fn in_place(source: Source, output: &Range<usize>) -> Source {
+    match source {
+        Source::Arena(range) if range == *output => Source::InPlace,
+        Source::Arena(_) | Source::File(_) | Source::InPlace => source,
+    }
 }

@@ -1,17 +1,30 @@
-//! The memory map: the only unsafe code of this crate.
+//! The memory map: the only module of this crate with `unsafe`.
 #![allow(unsafe_code)]
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
-use memmap2::Mmap;
+/// A file mapped for reading.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    map: memmap2::Mmap,
+}
 
-/// Maps a file for reading.
-///
-/// # Safety
-/// While the map exists nobody may change or shorten the file, in this process or another.
-pub(crate) unsafe fn map(path: &Path) -> std::io::Result<Mmap> {
-    let file = File::open(path)?;
-    // SAFETY: the caller keeps the promise that `Mmap::map` asks for, which is the one of this function.
-    unsafe { Mmap::map(&file) }
+impl Mapping {
+    /// Maps the whole file.
+    ///
+    /// # Safety
+    /// Until the mapping is dropped nobody, in this process or another, changes the file's bytes or shortens it: its
+    /// bytes are lent as `&[u8]`, and a read behind a shortened file ends the process.
+    pub(crate) unsafe fn new(path: &Path) -> io::Result<Mapping> {
+        let file = File::open(path)?;
+        // SAFETY: the caller's promise is the contract of `Mmap::map`.
+        let map = unsafe { memmap2::Mmap::map(&file) }?;
+        Ok(Mapping { map })
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
 }

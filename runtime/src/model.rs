@@ -1,17 +1,19 @@
-//! [`Model`]: a checked file, shared by any number of sessions.
+//! [`Model`]: the checked bytes of a file.
 
-use std::path::Path;
-use std::sync::Arc;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
-use dyadic_format::{ElemCode, ModelView, TensorRecord};
+use dyadic_format::operator::OperatorRecord;
+use dyadic_format::records::{ProvenanceRecord, RecipeRecord};
+use dyadic_format::{ElemCode, ModelView, Storage};
 use dyadic_kernels::ElemType;
-use memmap2::Mmap;
 
-use crate::bytes::AlignedBytes;
+use crate::arena::Aligned;
 use crate::error::LoadError;
-use crate::mapping;
+use crate::lower::elem;
 
-/// A compiled network. Cloning shares it.
+/// A valid `.dyad` file in memory. Clones share it; it may be used from any thread.
 #[derive(Clone, Debug)]
 pub struct Model {
     inner: Arc<Inner>,
@@ -24,146 +26,206 @@ struct Inner {
     outputs: Vec<TensorInfo>,
 }
 
+/// Who owns the bytes. They never change, so the view that `open` accepted can be made again at any time.
 #[derive(Debug)]
 enum Bytes {
-    Owned(AlignedBytes),
-    Mapped(Mmap),
-    Static(&'static [u8]),
+    Owned(Aligned),
+    Borrowed(&'static [u8]),
+    #[cfg(feature = "std")]
+    Mapped(crate::mapping::Mapping),
 }
 
 impl Bytes {
-    fn as_slice(&self) -> &[u8] {
+    fn get(&self) -> &[u8] {
         match self {
-            Bytes::Owned(bytes) => bytes.as_slice(),
-            Bytes::Mapped(map) => map,
-            Bytes::Static(bytes) => bytes,
+            Bytes::Owned(bytes) => bytes.bytes(),
+            Bytes::Borrowed(bytes) => bytes,
+            #[cfg(feature = "std")]
+            Bytes::Mapped(map) => map.bytes(),
         }
     }
 }
 
-/// What a caller needs to know of an input or output.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TensorInfo {
-    /// Number of the tensor in the file.
-    pub number: usize,
-    /// Name in the source network.
-    pub name: String,
-    /// Extents, outermost first.
-    pub shape: Vec<usize>,
-    /// Element type. Index outputs are s32 without a scale.
-    pub elem: ElemType,
-    /// Scale as `mantissa * 2^exponent`.
-    pub scale: Option<(i32, i32)>,
-    /// Value that stands for real zero.
-    pub zero_point: i32,
-    /// Smallest and largest value it can take.
-    pub range: (i32, i32),
-    /// Size in bytes.
-    pub bytes: usize,
-}
-
 impl Model {
-    /// Reads a file into private memory.
+    /// Reads the file into private memory and checks it.
     ///
     /// # Errors
-    /// [`LoadError::Io`], [`LoadError::Memory`], [`LoadError::Format`].
-    pub fn open(path: impl AsRef<Path>) -> Result<Model, LoadError> {
+    /// [`LoadError::Io`], [`LoadError::Memory`] or [`LoadError::Format`].
+    #[cfg(feature = "std")]
+    pub fn open(path: impl AsRef<std::path::Path>) -> Result<Model, LoadError> {
+        use std::io::Read;
+
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| LoadError::Io { path: path.into(), source })?;
-        Model::copy_of(&bytes)
+        let failed = |source| LoadError::Io { path: path.to_path_buf(), source };
+        let mut file = std::fs::File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        let mut bytes = aligned(length)?;
+        file.read_exact(bytes.bytes_mut()).map_err(failed)?;
+        Model::checked(Bytes::Owned(bytes))
     }
 
-    /// Maps a file; weights are used where they lie and shared between processes.
+    /// Maps the file and checks it, copying nothing.
     ///
     /// # Safety
-    /// While any clone of the model or session on it exists nobody may change or shorten the file. A file on a
-    /// read-only partition, or one that is only ever replaced by renaming, satisfies this.
+    /// As long as the model, a clone of it or a session made of it lives, nobody, in this process or another, changes
+    /// the file's bytes or shortens it. Bytes that change after the check may give wrong results or a panic; a
+    /// shortened file ends the process at the next read. Replace a file by renaming another over it, never by
+    /// writing into it.
     ///
     /// # Errors
-    /// [`LoadError::Io`], [`LoadError::Format`].
-    #[allow(unsafe_code, reason = "forwards the contract of the map to the caller")]
-    pub unsafe fn map(path: impl AsRef<Path>) -> Result<Model, LoadError> {
+    /// [`LoadError::Io`] or [`LoadError::Format`].
+    #[cfg(feature = "std")]
+    #[allow(unsafe_code)]
+    pub unsafe fn map(path: impl AsRef<std::path::Path>) -> Result<Model, LoadError> {
         let path = path.as_ref();
-        // SAFETY: the caller keeps the contract of this function, which is that of `mapping::map`.
-        let map =
-            unsafe { mapping::map(path) }.map_err(|source| LoadError::Io { path: path.into(), source })?;
-        Model::new(Bytes::Mapped(map))
+        // SAFETY: the caller's promise is that of `Mapping::new`.
+        let map = unsafe { crate::mapping::Mapping::new(path) };
+        let map = map.map_err(|source| LoadError::Io { path: path.to_path_buf(), source })?;
+        Model::checked(Bytes::Mapped(map))
     }
 
-    /// Borrows bytes that live as long as the program, for example `include_bytes!` in a 64-byte aligned static.
+    /// Borrows bytes that lie in the program or are never freed; they must start on a 64-byte boundary.
     ///
     /// # Errors
-    /// [`LoadError::Format`], among others when the bytes are not 64-byte aligned.
+    /// [`LoadError::Format`]; its [`Misaligned`](dyadic_format::Problem::Misaligned) says that
+    /// [`Model::copy_of`] is needed.
     pub fn from_bytes(bytes: &'static [u8]) -> Result<Model, LoadError> {
-        Model::new(Bytes::Static(bytes))
+        Model::checked(Bytes::Borrowed(bytes))
     }
 
-    /// Copies bytes of any alignment.
+    /// Copies the bytes into aligned memory.
     ///
     /// # Errors
-    /// [`LoadError::Memory`], [`LoadError::Format`].
+    /// [`LoadError::Memory`] or [`LoadError::Format`].
     pub fn copy_of(bytes: &[u8]) -> Result<Model, LoadError> {
-        Model::new(Bytes::Owned(AlignedBytes::copy_of(bytes)?))
+        let mut copy = aligned(bytes.len() as u64)?;
+        copy.bytes_mut().copy_from_slice(bytes);
+        Model::checked(Bytes::Owned(copy))
     }
 
-    fn new(bytes: Bytes) -> Result<Model, LoadError> {
-        let view = ModelView::open(bytes.as_slice())?;
-        let infos = |numbers: &[u32]| numbers.iter().map(|&n| tensor_info(&view, n as usize)).collect();
+    fn checked(bytes: Bytes) -> Result<Model, LoadError> {
+        let view = ModelView::open(bytes.get())?;
+        let infos = |numbers: &[u32]| numbers.iter().map(|&n| TensorInfo::new(&view, n as usize)).collect();
         let (inputs, outputs) = (infos(view.inputs()), infos(view.outputs()));
         Ok(Model { inner: Arc::new(Inner { bytes, inputs, outputs }) })
     }
 
-    /// The records of the file.
+    /// The bytes of the file.
+    pub fn bytes(&self) -> &[u8] {
+        self.inner.bytes.get()
+    }
+
+    /// The records of the file. Cheap: nothing is checked again.
     ///
     /// # Panics
     /// When the file was changed while it is mapped, against the contract of [`Model::map`].
     pub fn view(&self) -> ModelView<'_> {
-        match ModelView::reopen(self.inner.bytes.as_slice()) {
+        match ModelView::reopen(self.bytes()) {
             Ok(view) => view,
             Err(error) => panic!("the file was changed while it is mapped: {error}"),
         }
     }
 
-    /// The inputs, in order.
+    /// BLAKE3 digest of the file, as its header states it; [`ModelView::check_digest`] compares it.
+    pub fn digest(&self) -> [u8; 32] {
+        self.view().header().digest
+    }
+
+    /// Bytes of arena that a session allocates, scratch not counted.
+    pub fn arena_bytes(&self) -> u64 {
+        self.view().header().arena_bytes
+    }
+
+    /// Tensor of that number.
+    pub fn tensor(&self, number: usize) -> Option<TensorInfo> {
+        let view = self.view();
+        (number < view.tensors().len()).then(|| TensorInfo::new(&view, number))
+    }
+
+    /// The model's inputs in order.
     pub fn inputs(&self) -> &[TensorInfo] {
         &self.inner.inputs
     }
 
-    /// The outputs, in order.
+    /// The model's outputs in order.
     pub fn outputs(&self) -> &[TensorInfo] {
         &self.inner.outputs
     }
 
-    /// Information on any tensor of the file.
-    pub fn tensor(&self, number: usize) -> Option<TensorInfo> {
+    /// Names of the output classes; none when the file has none.
+    pub fn labels(&self) -> impl ExactSizeIterator<Item = &str> {
         let view = self.view();
-        (number < view.tensors().len()).then(|| tensor_info(&view, number))
+        (0..view.label_count()).map(move |i| view.label(i).unwrap_or(""))
+    }
+
+    /// How pixels become inputs.
+    pub fn recipe(&self) -> &[RecipeRecord] {
+        self.view().recipe()
+    }
+
+    /// The operators in execution order.
+    pub fn operators(&self) -> &[OperatorRecord] {
+        self.view().operators()
+    }
+
+    /// Where the file comes from, if it says.
+    pub fn provenance(&self) -> Option<&ProvenanceRecord> {
+        self.view().provenance()
     }
 }
 
-/// Element type of a checked record.
-pub(crate) fn elem_of(record: &TensorRecord) -> ElemType {
-    match ElemCode::from_number(record.elem) {
-        // `open` refuses every other number.
-        Some(ElemCode::U8) | None => ElemType::U8,
-        Some(ElemCode::S8) => ElemType::S8,
-        Some(ElemCode::U4) => ElemType::U4,
-        Some(ElemCode::S4) => ElemType::S4,
-        Some(ElemCode::S16) => ElemType::S16,
-        Some(ElemCode::S32) => ElemType::S32,
-    }
+/// Zeroed memory for a file of `length` bytes.
+fn aligned(length: u64) -> Result<Aligned, LoadError> {
+    let bytes = usize::try_from(length).ok().and_then(Aligned::zeroed);
+    bytes.ok_or(LoadError::Memory { bytes: length, limit: u64::MAX })
 }
 
-fn tensor_info(view: &ModelView, number: usize) -> TensorInfo {
-    let record = &view.tensors()[number];
-    TensorInfo {
-        number,
-        name: view.text(record.name).to_string(),
-        shape: record.shape().iter().map(|&e| e as usize).collect(),
-        elem: elem_of(record),
-        scale: view.scales(record).first().map(|s| (s.mantissa, i32::from(s.exponent))),
-        zero_point: record.zero_point,
-        range: (record.lo, record.hi),
-        bytes: record.bytes as usize,
+/// What a file says about a tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Number in the file.
+    pub number: usize,
+    /// Name in the source network.
+    pub name: String,
+    /// Extents, outermost first.
+    pub shape: Vec<usize>,
+    /// Element type; indices are s32 without a scale.
+    pub elem: ElemType,
+    /// Scale of a tensor that has one in all, exactly `mantissa * 2^exponent`; `None` for indices and per-channel
+    /// weights.
+    pub scale: Option<(i32, i32)>,
+    /// Value that stands for real zero.
+    pub zero_point: i32,
+    /// Smallest and largest value that the compiler proved.
+    pub range: (i32, i32),
+    /// Size in bytes.
+    pub bytes: usize,
+    /// Whether it is a constant rather than a place in the arena.
+    pub constant: bool,
+}
+
+impl TensorInfo {
+    fn new(view: &ModelView, number: usize) -> TensorInfo {
+        let record = &view.tensors()[number];
+        let scale = match view.scales(record) {
+            [one] => Some((one.mantissa, i32::from(one.exponent))),
+            _ => None,
+        };
+        TensorInfo {
+            number,
+            name: view.text(record.name).to_string(),
+            shape: record.shape().iter().map(|&extent| extent as usize).collect(),
+            elem: ElemCode::from_number(record.elem).map_or(ElemType::U8, elem),
+            scale,
+            zero_point: record.zero_point,
+            range: (record.lo, record.hi),
+            bytes: record.bytes as usize,
+            constant: record.storage != Storage::Arena as u8,
+        }
+    }
+
+    /// Number of elements.
+    pub fn elements(&self) -> usize {
+        self.shape.iter().product()
     }
 }

@@ -1,99 +1,188 @@
-//! [`Session`]: a model lowered for this machine, with its arena.
+//! [`Session`]: a lowered model with its arena, ready to run.
 
-use std::time::Instant;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ops::Range;
 
 use dyadic_kernels::isa::{Cpu, IsaKind};
 use dyadic_kernels::registry::Choice;
 
-use crate::bytes::AlignedBytes;
+use crate::arena::Aligned;
 use crate::error::{LoadError, RunError, Warning};
-use crate::execute::Executor;
-use crate::lower::lower;
+use crate::lower::{Budget, Lowering, Program, lower};
 use crate::model::Model;
-use crate::profile::{Profile, since};
-use crate::step::StepInfo;
-use crate::threads::{Serial, Workers, pin};
+use crate::options::Options;
+use crate::parallel::{Inline, MAX_BANDS, Parallel};
+#[cfg(feature = "std")]
+use crate::profile::{Clock, Profile, Recorder};
+use crate::step::{Context, StepInfo};
 
-/// How a session is set up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Threads that a run uses, at least 1. With 1 the calling thread does everything.
-    pub threads: usize,
-    /// Cores to pin the threads to. With one thread, the thread that makes the session is pinned.
-    pub cores: Vec<usize>,
-    /// Instruction set; `None` for the best of this CPU.
-    pub isa: Option<IsaKind>,
-    /// Runs whose ticks are held; 0 records nothing and costs nothing.
-    pub profile_runs: usize,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options { threads: 1, cores: Vec::new(), isa: None, profile_runs: 0 }
-    }
-}
-
-/// Most threads of a session.
-const MAX_THREADS: usize = 1024;
-
-/// A model bound to kernels, constants and one arena.
+/// One network ready to run: bound steps and one arena.
+///
+/// Fill the inputs, [`run`](Session::run), read the outputs; or [`run_with`](Session::run_with) on buffers of your
+/// own. A run allocates nothing, and with one thread makes no system call.
 #[derive(Debug)]
 pub struct Session {
-    /// Lent to the workers during a run; gone only when one of them died.
-    executor: Option<Executor>,
-    workers: Option<Workers>,
+    /// Away only while a run is on the workers.
+    executor: Option<Box<Executor>>,
+    engine: Engine,
     model: Model,
+    /// Arena bytes of the model's inputs and outputs.
+    inputs: Vec<Range<usize>>,
+    outputs: Vec<Range<usize>>,
     infos: Vec<StepInfo>,
     warnings: Vec<Warning>,
     isa: IsaKind,
-    arena_bytes: usize,
+    panicked: bool,
+}
+
+/// Who executes the steps.
+enum Engine {
+    /// The caller's thread, sharing out through this loop.
+    Caller(Box<dyn Parallel>),
+    #[cfg(feature = "std")]
+    Workers(crate::threads::Workers),
+}
+
+impl core::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Engine::Caller(parallel) => write!(f, "Caller({} threads)", parallel.threads()),
+            #[cfg(feature = "std")]
+            Engine::Workers(workers) => write!(f, "{workers:?}"),
+        }
+    }
+}
+
+/// What a run needs and changes.
+#[derive(Debug)]
+pub(crate) struct Executor {
+    model: Model,
+    program: Program,
+    arena: Aligned,
+    /// `program.scratch` bytes per thread.
+    scratch: Aligned,
+    #[cfg(feature = "std")]
+    recorder: Option<Recorder>,
+}
+
+impl Executor {
+    /// Executes the steps of that range.
+    pub(crate) fn run(&mut self, steps: Range<usize>, parallel: &dyn Parallel) {
+        let mut context = Context {
+            file: self.model.bytes(),
+            repacked: &self.program.repacked,
+            scratch: self.scratch.bytes_mut(),
+            scratch_each: self.program.scratch,
+            parallel,
+        };
+        let arena = self.arena.bytes_mut();
+        #[cfg(feature = "std")]
+        if let Some(recorder) = &mut self.recorder {
+            let mut clock = Clock::start();
+            for index in steps {
+                self.program.steps[index].run(arena, &mut context);
+                recorder.step(index, clock.lap());
+            }
+            return;
+        }
+        for step in &self.program.steps[steps] {
+            step.run(arena, &mut context);
+        }
+    }
 }
 
 impl Session {
-    /// Lowers a model for this CPU.
+    /// Checks and lowers the model, chooses a kernel for every step, allocates the arena and starts the threads.
     ///
     /// # Errors
-    /// [`LoadError`]: contradictions in the file, an instruction set this CPU lacks, no memory, no threads.
+    /// [`LoadError::Operator`] or [`LoadError::Tensor`] when the file asks for something that is not defined,
+    /// [`LoadError::Memory`], [`LoadError::Isa`], [`LoadError::Option`], [`LoadError::Threads`].
     pub fn new(model: Model, options: &Options) -> Result<Session, LoadError> {
+        check_threads(options.threads)?;
+        let mut warnings = Vec::new();
+        let cores = &options.cores;
+        #[cfg(feature = "std")]
+        if options.threads > 1 {
+            let workers = crate::threads::Workers::start(options.threads, cores, &mut warnings)?;
+            return Session::load(model, options, Engine::Workers(workers), options.threads, warnings);
+        }
+        #[cfg(feature = "std")]
+        if let Some(&core) = cores.first()
+            && !crate::threads::pin(core)
+        {
+            warnings.push(Warning::NotPinned { thread: 0, core });
+        }
+        #[cfg(not(feature = "std"))]
+        warnings.extend(cores.iter().map(|&core| Warning::NotPinned { thread: 0, core }));
+        Session::load(model, options, Engine::Caller(Box::new(Inline)), 1, warnings)
+    }
+
+    /// As [`Session::new`], with threads of the caller's own instead of `options.threads` and `options.cores`.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn with_parallel(
+        model: Model,
+        options: &Options,
+        parallel: Box<dyn Parallel>,
+    ) -> Result<Session, LoadError> {
+        let threads = parallel.threads();
+        check_threads(threads)?;
+        Session::load(model, options, Engine::Caller(parallel), threads, Vec::new())
+    }
+
+    fn load(
+        model: Model,
+        options: &Options,
+        engine: Engine,
+        threads: usize,
+        mut warnings: Vec<Warning>,
+    ) -> Result<Session, LoadError> {
+        #[cfg(feature = "std")]
         let cpu = Cpu::detect();
-        let isa = options.isa.unwrap_or_else(|| cpu.best());
+        #[cfg(not(feature = "std"))]
+        let cpu = Cpu::compiled();
+        let isa = options.isa.unwrap_or(cpu.best());
         if !cpu.has(isa) {
             return Err(LoadError::Isa { wanted: isa, best: cpu.best() });
         }
-        if !(1..=MAX_THREADS).contains(&options.threads) {
-            return Err(LoadError::Threads(format!(
-                "{} threads, expected 1 to {MAX_THREADS}",
-                options.threads
-            )));
-        }
         let view = model.view();
-        let mut program = lower(&view, Choice { isa, cpu })?;
-        let arena_bytes = usize::try_from(view.header().arena_bytes)
-            .map_err(|_| LoadError::Memory { bytes: view.header().arena_bytes })?;
-        // Every band's part starts on a cache line of its own.
-        let band = program.scratch.next_multiple_of(64);
-        let scratch = band.checked_mul(options.threads).ok_or(LoadError::Memory { bytes: u64::MAX })?;
-        let profile =
-            (options.profile_runs > 0).then(|| Profile::new(program.steps.len(), options.profile_runs));
+        let mut budget = Budget::new(options.memory_limit);
+        let arena = budget.allocate(view.header().arena_bytes)?;
+        let state =
+            Lowering { choice: Choice { isa, cpu }, budget, repacked: Vec::new(), warnings: Vec::new() };
+        let (mut program, mut budget) = lower(&view, state)?;
+        let scratch = budget.allocate((program.scratch as u64).saturating_mul(threads as u64))?;
+        #[cfg(feature = "std")]
+        let recorder = Recorder::new(options.profile_runs, program.steps.len(), &mut budget)?;
+        warnings.append(&mut program.warnings);
+        let place = |&number: &u32| {
+            let tensor = &view.tensors()[number as usize];
+            tensor.offset as usize..(tensor.offset + tensor.bytes) as usize
+        };
+        let (inputs, outputs) =
+            (view.inputs().iter().map(place).collect(), view.outputs().iter().map(place).collect());
+        let infos = core::mem::take(&mut program.infos);
         let executor = Executor {
             model: model.clone(),
-            steps: program.steps,
-            arena: AlignedBytes::zeroed(arena_bytes)?,
-            scratch: AlignedBytes::zeroed(scratch)?,
-            profile,
+            program,
+            arena,
+            scratch,
+            #[cfg(feature = "std")]
+            recorder,
         };
-        let mut workers = None;
-        if options.threads > 1 {
-            let (started, warnings) = Workers::start(options.threads, &options.cores)?;
-            workers = Some(started);
-            program.warnings.extend(warnings);
-        } else if let Some(&core) = options.cores.first()
-            && !pin(core)
-        {
-            program.warnings.push(Warning::NotPinned { core });
-        }
-        let (infos, warnings) = (program.infos, program.warnings);
-        Ok(Session { executor: Some(executor), workers, model, infos, warnings, isa, arena_bytes })
+        Ok(Session {
+            executor: Some(Box::new(executor)),
+            engine,
+            model,
+            inputs,
+            outputs,
+            infos,
+            warnings,
+            isa,
+            panicked: false,
+        })
     }
 
     /// The model.
@@ -101,127 +190,172 @@ impl Session {
         &self.model
     }
 
-    /// The instruction set that was chosen.
+    /// The instruction set that kernels were chosen for.
     pub fn isa(&self) -> IsaKind {
         self.isa
     }
 
-    /// The steps in execution order.
-    pub fn steps(&self) -> &[StepInfo] {
-        &self.infos
-    }
-
-    /// What the session did that its user may not have wanted.
+    /// What was noticed at load.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
     /// Bytes of activations, scratch not counted.
     pub fn arena_bytes(&self) -> usize {
-        self.arena_bytes
+        self.arena().len()
     }
 
-    /// The bytes of input `index`, to be filled before each run: a run may overwrite them.
+    /// The steps in execution order, one per operator of the file.
+    pub fn steps(&self) -> &[StepInfo] {
+        &self.infos
+    }
+
+    fn arena(&self) -> &[u8] {
+        self.executor.as_ref().map_or(&[], |executor| executor.arena.bytes())
+    }
+
+    /// Input `index`, to be filled before every run: a run may overwrite it.
     ///
     /// # Panics
-    /// When the model has no such input, or after [`RunError::WorkerLost`].
+    /// When the model has no such input.
     pub fn input_mut(&mut self, index: usize) -> &mut [u8] {
-        let number = self.model.inputs()[index].number;
-        let range = self.range(number);
-        let Some(executor) = &mut self.executor else { panic!("{}", RunError::WorkerLost) };
-        &mut executor.arena.as_mut_slice()[range]
+        let range = self.inputs[index].clone();
+        self.executor.as_mut().map_or(&mut [], |executor| &mut executor.arena.bytes_mut()[range])
     }
 
-    /// The bytes of output `index` after a run, valid until the next one.
+    /// Output `index` of the last run, valid until the next.
     ///
     /// # Panics
-    /// When the model has no such output, or after [`RunError::WorkerLost`].
+    /// When the model has no such output.
     pub fn output(&self, index: usize) -> &[u8] {
-        let number = self.model.outputs()[index].number;
-        let range = self.range(number);
-        let Some(executor) = &self.executor else { panic!("{}", RunError::WorkerLost) };
-        &executor.arena.as_slice()[range]
+        &self.arena()[self.outputs[index].clone()]
     }
 
-    /// Where a tensor lies in the arena; the file was checked.
-    fn range(&self, tensor: usize) -> std::ops::Range<usize> {
-        let record = &self.model.view().tensors()[tensor];
-        let start = record.offset as usize;
-        start..start + record.bytes as usize
-    }
-
-    /// Runs the network on what lies in its inputs. Allocates nothing; with one thread makes no system call.
+    /// Runs the network on what the inputs hold.
     ///
     /// # Errors
-    /// [`RunError::WorkerLost`].
+    /// [`RunError::Panicked`].
     pub fn run(&mut self) -> Result<(), RunError> {
-        match &self.workers {
-            None => match &mut self.executor {
-                Some(executor) => executor.run(&Serial),
-                None => return Err(RunError::WorkerLost),
-            },
-            Some(workers) => {
-                let executor = self.executor.take().ok_or(RunError::WorkerLost)?;
-                self.executor = Some(workers.run(executor)?);
-            }
+        #[cfg(feature = "std")]
+        let mut clock = self.clock();
+        let result = self.run_steps(0..self.infos.len());
+        #[cfg(feature = "std")]
+        if let Some(clock) = &mut clock {
+            self.record(clock.lap(), 0, 0);
+        }
+        result
+    }
+
+    /// Copies the inputs in, runs, and copies the outputs out.
+    ///
+    /// # Errors
+    /// [`RunError::Count`] and [`RunError::Length`] before anything is copied; [`RunError::Panicked`].
+    pub fn run_with(&mut self, inputs: &[&[u8]], outputs: &mut [&mut [u8]]) -> Result<(), RunError> {
+        check_lengths("input", "inputs", inputs.iter().map(|b| b.len()), &self.inputs)?;
+        check_lengths("output", "outputs", outputs.iter().map(|b| b.len()), &self.outputs)?;
+        #[cfg(feature = "std")]
+        let (mut clock, mut whole) = (self.clock(), self.clock());
+        for (index, bytes) in inputs.iter().enumerate() {
+            self.input_mut(index).copy_from_slice(bytes);
+        }
+        #[cfg(feature = "std")]
+        let copied_in = clock.as_mut().map_or(0, Clock::lap);
+        self.run_steps(0..self.infos.len())?;
+        #[cfg(feature = "std")]
+        let _ = clock.as_mut().map(Clock::lap);
+        for (index, bytes) in outputs.iter_mut().enumerate() {
+            bytes.copy_from_slice(self.output(index));
+        }
+        #[cfg(feature = "std")]
+        if let (Some(clock), Some(whole)) = (&mut clock, &mut whole) {
+            let copied_out = clock.lap();
+            self.record(whole.lap(), copied_in, copied_out);
         }
         Ok(())
     }
 
-    /// Runs on the caller's buffers: copies the inputs in, runs, copies the outputs out.
+    /// Runs the network and calls `observe(step, output of that step)` after every step.
     ///
     /// # Errors
-    /// When a buffer is missing or has another length than its tensor.
-    pub fn run_with(&mut self, inputs: &[&[u8]], outputs: &mut [&mut [u8]]) -> Result<(), RunError> {
-        let lengths = |infos: &[crate::TensorInfo], given: &mut dyn Iterator<Item = usize>, count: usize| {
-            if infos.len() != count {
-                return Err(RunError::Count { expected: infos.len(), found: count });
-            }
-            for (index, (info, found)) in infos.iter().zip(given).enumerate() {
-                if info.bytes != found {
-                    return Err(RunError::Length { index, expected: info.bytes, found });
+    /// [`RunError::Panicked`].
+    pub fn run_observed(&mut self, observe: &mut dyn FnMut(usize, &[u8])) -> Result<(), RunError> {
+        for step in 0..self.infos.len() {
+            self.run_steps(step..step + 1)?;
+            let executor = self.executor.as_ref().ok_or(RunError::Panicked)?;
+            observe(step, &executor.arena.bytes()[executor.program.steps[step].output.clone()]);
+        }
+        Ok(())
+    }
+
+    fn run_steps(&mut self, steps: Range<usize>) -> Result<(), RunError> {
+        if self.panicked {
+            return Err(RunError::Panicked);
+        }
+        match &self.engine {
+            Engine::Caller(parallel) => {
+                if let Some(executor) = &mut self.executor {
+                    executor.run(steps, &**parallel);
                 }
             }
-            Ok(())
-        };
-        lengths(self.model.inputs(), &mut inputs.iter().map(|b| b.len()), inputs.len())?;
-        lengths(self.model.outputs(), &mut outputs.iter().map(|b| b.len()), outputs.len())?;
-        let start = Instant::now();
-        for (index, input) in inputs.iter().enumerate() {
-            self.input_mut(index).copy_from_slice(input);
+            #[cfg(feature = "std")]
+            Engine::Workers(workers) => {
+                if let Some(executor) = self.executor.take() {
+                    let (executor, panicked) = workers.run(executor, steps);
+                    self.executor = Some(executor);
+                    self.panicked = panicked;
+                }
+            }
         }
-        let copied_in = since(start);
-        self.run()?;
-        let ran = since(start);
-        for (index, output) in outputs.iter_mut().enumerate() {
-            output.copy_from_slice(self.output(index));
-        }
-        let copied_out = since(start) - ran;
-        if let Some(profile) = self.executor.as_mut().and_then(|e| e.profile.as_mut()) {
-            profile.last_copies(copied_in, copied_out);
-        }
-        Ok(())
+        if self.panicked { Err(RunError::Panicked) } else { Ok(()) }
+    }
+}
+
+#[cfg(feature = "std")]
+impl Session {
+    /// The ticks of the last runs; `None` when the recorder is off.
+    pub fn profile(&self) -> Option<Profile<'_>> {
+        self.executor.as_ref()?.recorder.as_ref().map(Recorder::profile)
     }
 
-    /// Runs step by step on the calling thread and shows each step's number and output bytes.
-    ///
-    /// # Errors
-    /// [`RunError::WorkerLost`].
-    pub fn run_observed(&mut self, observe: &mut dyn FnMut(usize, &[u8])) -> Result<(), RunError> {
-        let executor = self.executor.as_mut().ok_or(RunError::WorkerLost)?;
-        executor.run_observed(&Serial, observe);
-        Ok(())
-    }
-
-    /// The recorded ticks, when [`Options::profile_runs`] asked for them.
-    pub fn profile(&self) -> Option<&Profile> {
-        self.executor.as_ref()?.profile.as_ref()
-    }
-
-    /// Forgets the recorded ticks, for example those of warm-up runs.
+    /// Forgets the recorded runs, such as those that warmed up caches.
     pub fn clear_profile(&mut self) {
-        if let Some(profile) = self.executor.as_mut().and_then(|e| e.profile.as_mut()) {
-            profile.clear();
+        if let Some(recorder) = self.executor.as_mut().and_then(|e| e.recorder.as_mut()) {
+            recorder.clear();
         }
     }
+
+    /// A clock when the recorder is on.
+    fn clock(&self) -> Option<Clock> {
+        self.executor.as_ref()?.recorder.as_ref().map(|_| Clock::start())
+    }
+
+    fn record(&mut self, whole: u64, input: u64, output: u64) {
+        if let Some(recorder) = self.executor.as_mut().and_then(|e| e.recorder.as_mut()) {
+            recorder.finish(whole, input, output);
+        }
+    }
+}
+
+fn check_threads(threads: usize) -> Result<(), LoadError> {
+    if (1..=MAX_BANDS).contains(&threads) {
+        return Ok(());
+    }
+    Err(LoadError::Option { option: "threads", found: alloc::format!("{threads}"), expected: "1 to 64" })
+}
+
+fn check_lengths(
+    what: &'static str,
+    plural: &'static str,
+    found: impl ExactSizeIterator<Item = usize>,
+    expected: &[Range<usize>],
+) -> Result<(), RunError> {
+    if found.len() != expected.len() {
+        return Err(RunError::Count { what: plural, found: found.len(), expected: expected.len() });
+    }
+    for (index, (found, range)) in found.zip(expected).enumerate() {
+        if found != range.len() {
+            return Err(RunError::Length { what, index, found, expected: range.len() });
+        }
+    }
+    Ok(())
 }

@@ -1,195 +1,159 @@
-//! Bound steps: a kernel, its parameters, and where everything lies. A step borrows nothing; places are byte ranges of
-//! the arena or of the file's sections and were checked when the step was made.
+//! A bound step: what one operator does, with its kernel, parameters and places, checked at load.
 
-use std::ops::Range;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
 
 use dyadic_format::{OpKind, Rule};
 use dyadic_kernels::ElemType;
 use dyadic_kernels::isa::IsaKind;
 use dyadic_kernels::params::{
-    Add, AveragePool, Conv, Dims, MAX_RANK, MaxPool, Mean, Mul, Output, Quant, Resize, Softmax,
+    Add, ArgMax, AveragePool, Conv, Dims, MAX_RANK, MaxPool, Mean, Mul, Output, Quant, Resize, Softmax,
 };
 use dyadic_kernels::registry::{
-    AddFn, AveragePoolFn, Bound, ConvFn, MaxPoolFn, MeanFn, ResizeFn, SoftmaxFn, TableFn,
+    AddFn, ArgMaxFn, AveragePoolFn, Bound, ConvFn, MaxPoolFn, MeanFn, ResizeFn, SoftmaxFn, TableFn,
 };
 use dyadic_kernels::requant::{Dyadic, Rounding};
 
-/// What a caller may know of a step.
+mod movement;
+mod run;
+
+pub(crate) use movement::Strided;
+pub(crate) use run::Context;
+
+/// What is known about a step before it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StepInfo {
-    /// Source nodes, comma-separated.
+    /// Number of the operator in the file.
+    pub operator: usize,
+    /// The source nodes it stands for, comma-separated.
     pub name: String,
-    /// Operator.
+    /// What it computes.
     pub kind: OpKind,
-    /// Rounding rule.
+    /// Rounding and order of evaluation.
     pub rule: Rule,
-    /// Name of the kernel, or of what stands for it.
+    /// The kernel that runs; `in_place` where there is nothing to do.
     pub kernel: &'static str,
     /// Instruction set of the kernel.
     pub isa: IsaKind,
-    /// Number of the output tensor in the file.
+    /// Tensor numbers of the inputs.
+    pub inputs: Vec<usize>,
+    /// Tensor number of the output.
     pub output: usize,
-    /// Multiply-adds of one run.
+    /// Multiply-accumulates of a convolution or fully connected layer; 0 for the others.
     pub macs: u64,
-    /// Bytes of weights that a run reads.
+    /// Bytes of weights, bias and rescaling constants that a run reads.
     pub weight_bytes: u64,
     /// Bytes of activations that a run reads and writes.
     pub activation_bytes: u64,
 }
 
-/// Where bytes lie.
+/// Where an input lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// In the arena.
+pub(crate) enum Source {
+    /// In the arena, apart from the output.
     Arena(Range<usize>),
-    /// In the file's logical weights.
-    Constant(Range<usize>),
+    /// In the file.
+    File(Range<usize>),
+    /// In the output itself, element by element.
+    InPlace,
 }
 
-/// A bound step.
+/// Where a convolution's kernel finds its weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Weights {
+    /// In the file: the logical or the packed bytes.
+    File(Range<usize>),
+    /// Made at load: entry of the session's list.
+    Repacked(usize),
+}
+
+/// A checked operator.
 #[derive(Debug)]
 pub(crate) struct Step {
-    pub(crate) work: Work,
-    /// The output's bytes in the arena.
+    /// Bytes of the output in the arena.
     pub(crate) output: Range<usize>,
+    /// Whether there is enough work to share it out.
+    pub(crate) large: bool,
+    /// The output is an odd number of 4-bit elements: its last nibble is kept zero.
+    pub(crate) odd_nibbles: bool,
+    pub(crate) action: Action,
 }
 
-/// Weights as the kernel wants them.
+/// What a step does. Slices that parameters borrow are empty here and filled in from the file at every run.
 #[derive(Debug)]
-pub(crate) enum Weights {
-    /// Logical bytes in the file's weights section.
-    Logical(Range<usize>),
-    /// Entry of the file's packed index.
-    Packed(usize),
-    /// Made at load.
-    Owned(Vec<u8>),
+pub(crate) enum Action {
+    /// Any rows of the output can be computed alone.
+    Rows(Rows),
+    /// An output element depends on the input elements of the same number.
+    Elements(Elements),
+    /// Computed at once.
+    Whole(Whole),
+    /// Bytes are moved.
+    Move(Move),
 }
 
-/// A tensor operand with its shape.
-#[derive(Clone, Debug)]
-pub(crate) struct Operand {
-    pub(crate) place: Place,
-    pub(crate) dims: Dims,
-}
-
-/// One input of a concatenation.
+/// Operators whose output rows can be computed alone.
 #[derive(Debug)]
-pub(crate) struct Branch {
-    pub(crate) place: Place,
-    /// Bytes of one contiguous run.
-    pub(crate) run: usize,
-    /// First byte in each output run.
-    pub(crate) first: usize,
-    /// Table number.
-    pub(crate) table: Option<usize>,
-}
-
-/// A strided copy.
-#[derive(Clone, Debug)]
-pub(crate) struct Strided {
-    pub(crate) start: usize,
-    pub(crate) strides: [isize; MAX_RANK],
-    pub(crate) out: Dims,
-}
-
-/// What a step does.
-#[derive(Debug)]
-pub(crate) enum Work {
-    /// Nothing: the output shares its input's bytes.
-    Nothing,
-    Copy(Place),
-    Conv {
-        kernel: Bound<ConvFn>,
-        /// Without its slices, which are filled in at each run.
-        conv: Conv<'static>,
-        weights: Weights,
-        /// First of bias, multipliers, shifts in the file's constants.
-        constants: usize,
-        input: Place,
-        /// Worth splitting among threads.
-        split: bool,
-    },
-    Add {
-        kernel: Bound<AddFn>,
-        add: Add,
-        first: Option<Place>,
-        second: Place,
-        split: bool,
-    },
-    AddBroadcast {
-        add: Add,
-        first: Operand,
-        second: Operand,
-        out: Dims,
-    },
-    Mul {
-        mul: Mul,
-        first: Operand,
-        second: Operand,
-        out: Dims,
-    },
-    Table {
-        kernel: Bound<TableFn>,
-        table: usize,
-        input: Option<Place>,
-        split: bool,
-    },
+pub(crate) enum Rows {
+    Conv(ConvStep),
+    /// `constants`: multipliers, then shifts, one per count of taps.
     AveragePool {
         kernel: Bound<AveragePoolFn>,
-        /// Without its rule's slices.
-        pool: AveragePool<'static>,
-        /// First of multipliers and shifts in the file's constants; `None` for raw codes.
-        constants: Option<usize>,
-        input: Place,
-        split: bool,
+        params: AveragePool<'static>,
+        constants: Option<Range<usize>>,
+        input: Source,
     },
     MaxPool {
         kernel: Bound<MaxPoolFn>,
-        pool: MaxPool,
-        input: Place,
-        split: bool,
-    },
-    Mean {
-        kernel: Bound<MeanFn>,
-        mean: Mean,
-        input: Place,
-    },
-    Softmax {
-        kernel: Bound<SoftmaxFn>,
-        softmax: Softmax,
-        input: Place,
+        params: MaxPool,
+        input: Source,
     },
     Bilinear {
         kernel: Bound<ResizeFn>,
-        resize: Resize,
-        input: Place,
-        split: bool,
+        params: Resize,
+        input: Source,
     },
-    Nearest {
-        resize: Resize,
-        input: Place,
+    ArgMax {
+        kernel: Bound<ArgMaxFn>,
+        params: ArgMax,
+        input: Source,
     },
-    Pad {
-        elem: ElemType,
-        input: Operand,
-        before: [usize; MAX_RANK],
-        value: i32,
-        out: Dims,
+}
+
+/// Operators on equal shapes.
+#[derive(Debug)]
+pub(crate) enum Elements {
+    Add { kernel: Bound<AddFn>, params: Add, first: Source, second: Source },
+    Table { kernel: Bound<TableFn>, table: Range<usize>, input: Source },
+}
+
+/// Everything else that computes.
+#[derive(Debug)]
+pub(crate) enum Whole {
+    /// `shapes`: first input, second input, output.
+    Add {
+        params: Add,
+        shapes: [Dims; 3],
+        first: Source,
+        second: Source,
     },
-    Concat {
-        outer: usize,
-        pitch: usize,
-        branches: Vec<Branch>,
+    Mul {
+        params: Mul,
+        shapes: [Dims; 3],
+        first: Source,
+        second: Source,
     },
-    StridedCopy {
-        elem: ElemType,
-        copy: Strided,
-        input: Place,
+    Mean {
+        kernel: Bound<MeanFn>,
+        params: Mean,
+        input: Source,
     },
-    Tile {
-        elem: ElemType,
-        input: Operand,
-        out: Dims,
+    Softmax {
+        kernel: Bound<SoftmaxFn>,
+        params: Softmax,
+        input: Source,
     },
     Requantize {
         from: Quant,
@@ -197,13 +161,77 @@ pub(crate) enum Work {
         rounding: Rounding,
         to: Output,
         count: usize,
-        input: Place,
+        input: Source,
     },
-    ArgMax {
+}
+
+/// Data movement.
+#[derive(Debug)]
+pub(crate) enum Move {
+    Nearest {
+        params: Resize,
+        /// Coordinates by float32 steps.
+        single: bool,
+        input: Source,
+    },
+    Pad {
         elem: ElemType,
-        outer: usize,
-        depth: usize,
-        inner: usize,
-        input: Place,
+        shape: Dims,
+        before: [usize; MAX_RANK],
+        value: i32,
+        out: Dims,
+        input: Source,
     },
+    Tile {
+        elem: ElemType,
+        shape: Dims,
+        out: Dims,
+        input: Source,
+    },
+    StridedCopy {
+        elem: ElemType,
+        walk: Strided,
+        input: Source,
+    },
+    Concat {
+        pitch: usize,
+        branches: Vec<Branch>,
+    },
+    Copy {
+        input: Source,
+    },
+    /// The input already is the output.
+    Nothing,
+}
+
+/// Convolution, depthwise convolution, fully connected layer.
+#[derive(Debug)]
+pub(crate) struct ConvStep {
+    pub(crate) kernel: Bound<ConvFn>,
+    pub(crate) params: Conv<'static>,
+    pub(crate) weights: Weights,
+    /// Bias, multipliers and shifts, `out_channels` of each.
+    pub(crate) constants: Range<usize>,
+    pub(crate) scratch: usize,
+    pub(crate) input: Source,
+}
+
+/// One branch of a concatenation that is not made in its place.
+#[derive(Debug)]
+pub(crate) struct Branch {
+    pub(crate) input: Source,
+    /// Bytes of a run, and where a run starts in the output's.
+    pub(crate) run: usize,
+    pub(crate) first: usize,
+    pub(crate) table: Option<Range<usize>>,
+}
+
+impl Step {
+    /// Scratch bytes of one band.
+    pub(crate) fn scratch(&self) -> usize {
+        match &self.action {
+            Action::Rows(Rows::Conv(conv)) => conv.scratch,
+            Action::Rows(_) | Action::Elements(_) | Action::Whole(_) | Action::Move(_) => 0,
+        }
+    }
 }

@@ -1,138 +1,163 @@
-//! Worker threads and the parallel loop.
+//! Worker threads: started and pinned once, one of them leads.
 //!
-//! rayon and core_affinity start and pin the threads once. A run is handed to one of them, the leader, which splits each
-//! layer with nested `rayon::join`: inside a worker that allocates nothing, where `install`, `scope` and `broadcast`
-//! from outside do.
+//! A session with `N` threads has `N` workers. One of them, the leader, waits for an executor, runs its steps and
+//! hands it back; it splits a step by nested `rayon::join`, which allocates nothing inside the pool. The caller only
+//! waits. The executor changes hands as a box in a slot, so neither side allocates and no memory is shared.
 
 use std::ops::Range;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-use crate::error::{LoadError, RunError, Warning};
-use crate::execute::Executor;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
-/// Splits rows among threads. A host with threads of its own implements this.
-pub trait Parallel: Sync {
-    /// How many bands are worked on at once.
-    fn threads(&self) -> usize;
+use crate::error::{LoadError, Warning};
+use crate::parallel::Parallel;
+use crate::session::Executor;
 
-    /// Calls `body` with bands that cover `rows` rows, each with its part of `output` (`row_bytes` a row) and its own
-    /// `scratch` (of `threads()` equal parts). Bands run in any order and at the same time.
-    fn bands(
-        &self,
-        rows: usize,
-        row_bytes: usize,
-        output: &mut [u8],
-        scratch: &mut [u8],
-        body: &(dyn Fn(Range<usize>, &mut [u8], &mut [u8]) + Sync),
-    );
+/// What is in the slot.
+enum Slot {
+    Empty,
+    /// For the leader: run these steps.
+    Task(Box<Executor>, Range<usize>),
+    /// For the caller: done, or a step panicked.
+    Done(Box<Executor>, bool),
+    /// For the leader: no more tasks.
+    Stop,
 }
 
-/// The caller's own thread.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Serial;
+/// The slot and the number of living workers.
+struct Shared {
+    slot: Mutex<Slot>,
+    slot_changed: Condvar,
+    alive: Mutex<usize>,
+    alive_changed: Condvar,
+}
 
-impl Parallel for Serial {
-    fn threads(&self) -> usize {
-        1
+/// A lock whose holder panicked still guards plain values.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn wait<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    condition.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Shared {
+    fn put(&self, slot: Slot) {
+        *lock(&self.slot) = slot;
+        self.slot_changed.notify_all();
     }
 
-    fn bands(
-        &self,
-        rows: usize,
-        _: usize,
-        output: &mut [u8],
-        scratch: &mut [u8],
-        body: &(dyn Fn(Range<usize>, &mut [u8], &mut [u8]) + Sync),
-    ) {
-        body(0..rows, output, scratch);
+    /// Waits until `wanted` and takes what is there.
+    fn take(&self, wanted: impl Fn(&Slot) -> bool) -> Slot {
+        let mut slot = lock(&self.slot);
+        while !wanted(&slot) {
+            slot = wait(&self.slot_changed, slot);
+        }
+        std::mem::replace(&mut *slot, Slot::Empty)
+    }
+
+    fn lead(&self, threads: usize) {
+        let parallel = Joined { threads };
+        loop {
+            match self.take(|slot| matches!(slot, Slot::Task(..) | Slot::Stop)) {
+                Slot::Task(mut executor, steps) => {
+                    // The executor is plain bytes and stays valid whatever a step left undone.
+                    let run = AssertUnwindSafe(|| executor.run(steps, &parallel));
+                    let panicked = catch_unwind(run).is_err();
+                    self.put(Slot::Done(executor, panicked));
+                }
+                Slot::Stop | Slot::Empty | Slot::Done(..) => return,
+            }
+        }
     }
 }
 
-/// The workers of the pool that the calling worker belongs to.
-#[derive(Clone, Copy, Debug)]
-struct Pool {
+/// A loop inside the pool, halved until one call is left.
+struct Joined {
     threads: usize,
 }
 
-impl Parallel for Pool {
+impl Parallel for Joined {
     fn threads(&self) -> usize {
         self.threads
     }
 
-    fn bands(
-        &self,
-        rows: usize,
-        row_bytes: usize,
-        output: &mut [u8],
-        scratch: &mut [u8],
-        body: &(dyn Fn(Range<usize>, &mut [u8], &mut [u8]) + Sync),
-    ) {
-        split(0..rows, self.threads.min(rows), self.threads, row_bytes, output, scratch, body);
+    fn for_each(&self, count: usize, job: &(dyn Fn(usize) + Sync)) {
+        halve(0..count, job);
     }
 }
 
-/// Halves the bands until one is left. `parts` of the scratch belong to these bands.
-fn split(
-    rows: Range<usize>,
-    bands: usize,
-    parts: usize,
-    row_bytes: usize,
-    output: &mut [u8],
-    scratch: &mut [u8],
-    body: &(dyn Fn(Range<usize>, &mut [u8], &mut [u8]) + Sync),
-) {
-    if bands <= 1 {
-        return body(rows, output, scratch);
-    }
-    let (left_bands, left_parts) = (bands / 2, parts / 2);
-    let middle = rows.start + rows.len() * left_bands / bands;
-    let (left, right) = output.split_at_mut((middle - rows.start) * row_bytes);
-    let (left_scratch, right_scratch) = scratch.split_at_mut(scratch.len() / parts.max(1) * left_parts);
-    rayon::join(
-        || split(rows.start..middle, left_bands, left_parts, row_bytes, left, left_scratch, body),
-        || {
-            let (bands, parts) = (bands - left_bands, parts - left_parts);
-            split(middle..rows.end, bands, parts, row_bytes, right, right_scratch, body);
-        },
-    );
-}
-
-/// A run as it passes between the caller and the leader.
-enum Slot {
-    Idle,
-    Requested(Executor),
-    Running,
-    Done(Executor),
-    Lost,
-    Quit,
-}
-
-struct Shared {
-    slot: Mutex<Slot>,
-    changed: Condvar,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Slot> {
-        // The slot is replaced as a whole, so a panic elsewhere leaves it meaningful.
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'g>(&self, guard: MutexGuard<'g, Slot>) -> MutexGuard<'g, Slot> {
-        self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, slot: Slot) {
-        *self.lock() = slot;
-        self.changed.notify_all();
+fn halve(range: Range<usize>, job: &(dyn Fn(usize) + Sync)) {
+    match range.len() {
+        0 => {}
+        1 => job(range.start),
+        length => {
+            let middle = range.start + length / 2;
+            rayon::join(|| halve(range.start..middle, job), || halve(middle..range.end, job));
+        }
     }
 }
 
-/// Two or more pinned worker threads.
+/// The workers of a session.
 pub(crate) struct Workers {
     shared: Arc<Shared>,
-    // Dropped after `Quit` was sent, which ends the threads.
-    _pool: rayon::ThreadPool,
+    pool: Option<ThreadPool>,
+}
+
+impl Workers {
+    /// Starts `threads` workers and pins worker `i` to `cores[i]`.
+    pub(crate) fn start(
+        threads: usize,
+        cores: &[usize],
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Workers, LoadError> {
+        let shared = Arc::new(Shared {
+            slot: Mutex::new(Slot::Empty),
+            slot_changed: Condvar::new(),
+            alive: Mutex::new(0),
+            alive_changed: Condvar::new(),
+        });
+        let (born, gone) = (Arc::clone(&shared), Arc::clone(&shared));
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("dyadic-{index}"))
+            .start_handler(move |_| *lock(&born.alive) += 1)
+            .exit_handler(move |_| {
+                *lock(&gone.alive) -= 1;
+                gone.alive_changed.notify_all();
+            })
+            .build()
+            .map_err(|error| LoadError::Threads { reason: error.to_string() })?;
+        let pinned = pool.broadcast(|worker| cores.get(worker.index()).is_none_or(|&core| pin(core)));
+        for (thread, _) in pinned.iter().enumerate().filter(|(_, pinned)| !**pinned) {
+            warnings.push(Warning::NotPinned { thread, core: cores[thread] });
+        }
+        let leader = Arc::clone(&shared);
+        pool.spawn(move || leader.lead(threads));
+        Ok(Workers { shared, pool: Some(pool) })
+    }
+
+    /// Runs steps on the workers; the flag says whether one panicked.
+    pub(crate) fn run(&self, executor: Box<Executor>, steps: Range<usize>) -> (Box<Executor>, bool) {
+        self.shared.put(Slot::Task(executor, steps));
+        match self.shared.take(|slot| matches!(slot, Slot::Done(..))) {
+            Slot::Done(executor, panicked) => (executor, panicked),
+            Slot::Empty | Slot::Task(..) | Slot::Stop => unreachable!("only a finished task is taken"),
+        }
+    }
+}
+
+impl Drop for Workers {
+    /// Ends the leader, then the pool, and waits until every worker is gone.
+    fn drop(&mut self) {
+        self.shared.put(Slot::Stop);
+        drop(self.pool.take());
+        let mut alive = lock(&self.shared.alive);
+        while *alive > 0 {
+            alive = wait(&self.shared.alive_changed, alive);
+        }
+    }
 }
 
 impl std::fmt::Debug for Workers {
@@ -141,97 +166,7 @@ impl std::fmt::Debug for Workers {
     }
 }
 
-impl Workers {
-    /// Starts `threads` workers, thread `i` pinned to `cores[i]` where that is given.
-    pub(crate) fn start(threads: usize, cores: &[usize]) -> Result<(Workers, Vec<Warning>), LoadError> {
-        let failed = Arc::new(Mutex::new(Vec::new()));
-        let (pins, failures) = (cores.to_vec(), Arc::clone(&failed));
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("dyadic-{i}"))
-            .start_handler(move |i| {
-                if let Some(&core) = pins.get(i)
-                    && !pin(core)
-                {
-                    failures.lock().unwrap_or_else(PoisonError::into_inner).push(Warning::NotPinned { core });
-                }
-            })
-            .build()
-            .map_err(|e| LoadError::Threads(e.to_string()))?;
-        // Every start handler has run once every thread has answered.
-        pool.broadcast(|_| ());
-        let shared = Arc::new(Shared { slot: Mutex::new(Slot::Idle), changed: Condvar::new() });
-        let leader = Arc::clone(&shared);
-        pool.spawn(move || lead(&leader, Pool { threads }));
-        let warnings = std::mem::take(&mut *failed.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok((Workers { shared, _pool: pool }, warnings))
-    }
-
-    /// Lends the executor to the leader for one run.
-    pub(crate) fn run(&self, executor: Executor) -> Result<Executor, RunError> {
-        let mut slot = self.shared.lock();
-        if !matches!(*slot, Slot::Idle) {
-            return Err(RunError::WorkerLost);
-        }
-        *slot = Slot::Requested(executor);
-        self.shared.changed.notify_all();
-        loop {
-            match std::mem::replace(&mut *slot, Slot::Idle) {
-                Slot::Done(executor) => return Ok(executor),
-                Slot::Lost => {
-                    *slot = Slot::Lost;
-                    return Err(RunError::WorkerLost);
-                }
-                other => {
-                    *slot = other;
-                    slot = self.shared.wait(slot);
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Workers {
-    fn drop(&mut self) {
-        self.shared.set(Slot::Quit);
-    }
-}
-
-/// The leader's life: wait for a request, run it, hand the executor back.
-fn lead(shared: &Shared, pool: Pool) {
-    loop {
-        let mut slot = shared.lock();
-        let executor = loop {
-            match std::mem::replace(&mut *slot, Slot::Running) {
-                Slot::Requested(executor) => break executor,
-                Slot::Quit => return,
-                other => {
-                    *slot = other;
-                    slot = shared.wait(slot);
-                }
-            }
-        };
-        drop(slot);
-        let run = std::panic::AssertUnwindSafe(move || {
-            let mut executor = executor;
-            executor.run(&pool);
-            executor
-        });
-        match std::panic::catch_unwind(run) {
-            Ok(executor) => {
-                let mut slot = shared.lock();
-                if matches!(*slot, Slot::Quit) {
-                    return;
-                }
-                *slot = Slot::Done(executor);
-                shared.changed.notify_all();
-            }
-            Err(_) => return shared.set(Slot::Lost),
-        }
-    }
-}
-
-/// Pins the calling thread.
+/// Pins the calling thread; `false` when the system refuses.
 pub(crate) fn pin(core: usize) -> bool {
     core_affinity::set_for_current(core_affinity::CoreId { id: core })
 }

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import layer_cases
+import movement_cases
 import rescale_cases
 
 HERE = Path(__file__).parent
@@ -17,7 +18,7 @@ HERE = Path(__file__).parent
 
 def main():
     check, stale, total = "--check" in sys.argv[1:], [], 0
-    for name, make in (rescale_cases.FILES | layer_cases.FILES).items():
+    for name, make in (rescale_cases.FILES | layer_cases.FILES | movement_cases.FILES).items():
         cases = list(make(random.Random(f"dyadic {name}")))
         lines = ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases)
         text = f'{{"rule":"{name}","cases":[\n{lines}\n]}}\n'

@@ -140,8 +140,8 @@ const fn allowed(kind: OpKind) -> &'static [Rule] {
         OpKind::Pad | OpKind::Concat | OpKind::Reshape | OpKind::StridedCopy | OpKind::Tile => &[Rule::Move],
         OpKind::Table => &[Rule::Table],
         OpKind::Softmax => &[Rule::Softmax],
-        OpKind::ResizeBilinear => &[Rule::Bilinear10, Rule::BilinearRational],
-        OpKind::ResizeNearest => &[Rule::Nearest],
+        OpKind::ResizeBilinear => &[Rule::Bilinear10, Rule::BilinearRational, Rule::BilinearSingle],
+        OpKind::ResizeNearest => &[Rule::Nearest, Rule::NearestSingle],
         OpKind::ArgMax => &[Rule::ArgMax],
     }
 }

@@ -33,6 +33,7 @@ pub(crate) struct Activations<'a> {
     /// Little-endian 16-bit values.
     pub bytes: &'a [u8],
     /// Runs of one pixel.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "portable code counts the bytes"))]
     pub runs: usize,
     /// Bytes between the runs of a pixel.
     pub run_step: usize,

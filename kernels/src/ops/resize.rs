@@ -8,6 +8,10 @@ use core::ops::Range;
 use crate::params::{Coordinates, Resize};
 use crate::types::ElemType;
 
+mod single;
+
+pub(crate) use single::{accepts_single, bilinear_single};
+
 /// Channels that are blended together.
 const CHANNELS: usize = 32;
 /// Output columns whose taps are found at once.

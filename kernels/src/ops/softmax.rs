@@ -23,8 +23,9 @@ pub(crate) fn softmax(p: &Softmax, input: &[u8], output: &mut [u8]) {
             let below = largest - (x ^ flip);
             *exponentials[usize::from(below)].get_or_insert_with(|| exponential(p, below))
         };
-        let sum = row.iter().map(|&x| rounding_shift(exponential(x), SUM_INTEGER_BITS)).sum();
-        let (reciprocal, bits_over_unit) = reciprocal(sum);
+        // Below 2^31: fewer than 2^12 terms of at most 2^19.
+        let sum: i32 = row.iter().map(|&x| rounding_shift(exponential(x), SUM_INTEGER_BITS)).sum();
+        let (reciprocal, bits_over_unit) = reciprocal(sum.into());
         // Equal values have equal outputs.
         let mut outputs = [None; 256];
         for (&x, out) in row.iter().zip(out) {

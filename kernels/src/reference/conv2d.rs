@@ -1,4 +1,4 @@
-//! Convolution: rules 1 and 2.
+//! Convolution: rules 1, 2 and 20.
 
 use crate::params::Conv;
 use crate::requant::rescale;

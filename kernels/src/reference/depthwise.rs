@@ -1,4 +1,4 @@
-//! Depthwise convolution: rules 1 and 2.
+//! Depthwise convolution: rules 1, 2 and 20.
 
 use super::conv2d::accumulator;
 use crate::params::Conv;

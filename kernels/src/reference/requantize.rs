@@ -1,4 +1,4 @@
-//! Requantization between integer types: rules 1 and 2.
+//! Requantization between integer types: rules 1, 2 and 20.
 
 use crate::params::{Output, Quant};
 use crate::requant::{Dyadic, Rounding, rescale};

@@ -23,16 +23,17 @@ pub fn nearest(p: &Resize, input: &[u8], output: &mut [u8]) {
 
 /// Input index of output index `o`: floor of the coordinate, half up under align-corners.
 pub fn nearest_index(o: usize, input: usize, output: usize, coordinates: Coordinates) -> usize {
+    let last = input.max(1) - 1;
     let index = match coordinates {
         Coordinates::Asymmetric => o * input / output,
         Coordinates::HalfPixel => (2 * o + 1) * input / (2 * output),
         Coordinates::AlignCorners if output > 1 => {
             let span = output - 1;
-            (2 * o * (input - 1) + span) / (2 * span)
+            (2 * o * last + span) / (2 * span)
         }
         Coordinates::AlignCorners => 0,
     };
-    index.min(input - 1)
+    index.min(last)
 }
 
 /// One axis of rule 14: lower index, upper index, and the position between them in 1/1024.
@@ -42,7 +43,9 @@ fn taps_10bit(o: usize, input: usize, output: usize, coordinates: Coordinates) -
         Coordinates::AlignCorners if output > 1 => {
             ((1024 * (input_l - 1)) + (output_l - 1) / 2) / (output_l - 1)
         }
-        _ => (1024 * input_l + output_l / 2) / output_l,
+        Coordinates::Asymmetric | Coordinates::AlignCorners | Coordinates::HalfPixel => {
+            (1024 * input_l + output_l / 2) / output_l
+        }
     };
     let scaled = match coordinates {
         Coordinates::HalfPixel => o as i64 * step + step / 2 - 512,

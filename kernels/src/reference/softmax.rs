@@ -20,8 +20,9 @@ pub fn softmax(p: &Softmax, input: &[u8], output: &mut [u8]) {
             let diff = value(i) - largest;
             (diff >= p.diff_min).then(|| exp_on_negative(scaled_difference(p, diff)))
         };
-        let sum: i32 =
-            (0..p.depth).filter_map(exponential).map(|e| rounding_shift(e, SUM_INTEGER_BITS)).sum();
+        // In 64 bits: 2^12 equal values already leave Q12.19.
+        let terms = (0..p.depth).filter_map(exponential).map(|e| rounding_shift(e, SUM_INTEGER_BITS));
+        let sum: i64 = terms.map(i64::from).sum();
         let (reciprocal, bits_over_unit) = reciprocal(sum);
         for i in 0..p.depth {
             let probability = exponential(i)
@@ -45,9 +46,9 @@ pub(crate) fn high_mul(a: i32, b: i32) -> i32 {
     doubling_high_mul(i64::from(a), b) as i32
 }
 
-/// Division by `2^exponent`, ties away from zero.
+/// Division by `2^exponent`, ties away from zero; 0 from an exponent of 33 on, as it is for every 32-bit number.
 pub(crate) fn rounding_shift(x: i32, exponent: i32) -> i32 {
-    divide_by_power_of_two(i64::from(x), exponent.min(62)) as i32
+    divide_by_power_of_two(i64::from(x), exponent.min(33)) as i32
 }
 
 /// `exp(x)` of a Q5.26 number `x <= 0`, as Q0.31.
@@ -84,13 +85,13 @@ fn exp_on_quarter(a: i32) -> i32 {
     EXP_MINUS_EIGHTH.saturating_add(high_mul(EXP_MINUS_EIGHTH, x + tail))
 }
 
-/// The reciprocal of a Q12.19 number `sum >= 1` as a Q0.31 number `r` and the count `n` of integer bits:
-/// `1 / sum = r * 2^-n`. Three Newton steps on `1 / (1 + y)`, `0 <= y < 1`.
-pub(crate) fn reciprocal(sum: i32) -> (i32, i32) {
-    let zeros = sum.leading_zeros() as i32;
-    let bits_over_unit = SUM_INTEGER_BITS - zeros;
-    let y = ((i64::from(sum) << zeros) - (1i64 << 31)) as i32;
-    (one_over_one_plus(y), bits_over_unit)
+/// The reciprocal of a sum with 19 fraction bits, at least 1, as a Q0.31 number `r` and the count `n` of integer bits:
+/// `1 / sum = r * 2^-n`. Three Newton steps on `1 / (1 + y)`, `0 <= y < 1`; what a sum has beyond 32 bits is cut off.
+pub(crate) fn reciprocal(sum: i64) -> (i32, i32) {
+    let sum = sum.max(1);
+    let headroom = sum.leading_zeros() as i32 - 32;
+    let normal = if headroom >= 0 { sum << headroom } else { sum >> -headroom };
+    (one_over_one_plus((normal - (1 << 31)) as i32), SUM_INTEGER_BITS - headroom)
 }
 
 /// `1 / (1 + y)` for a Q0.31 number `0 <= y < 1`, as Q0.31.

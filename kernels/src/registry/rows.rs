@@ -33,6 +33,7 @@ pub static KERNELS: &[Kernel] = &[
     reference("softmax_reference", KernelOp::Softmax, Entry::Softmax(reference::softmax)),
     reference("bilinear10_reference", KernelOp::Bilinear10, Entry::Resize(bilinear_10bit)),
     reference("bilinear_rational_reference", KernelOp::BilinearRational, Entry::Resize(bilinear_rational)),
+    reference("bilinear_single_reference", KernelOp::BilinearSingle, Entry::Resize(bilinear_single)),
     reference("argmax_reference", KernelOp::ArgMax, Entry::ArgMax(argmax)),
     // Depthwise, element-wise and window kernels; equal tiles, so one row each.
     depthwise_row("depthwise_x8_portable", IsaKind::Portable, ops::depthwise::accepts, DEPTHWISE_PORTABLE),
@@ -136,6 +137,21 @@ pub static KERNELS: &[Kernel] = &[
         IsaKind::Avx2,
         Accepts::Resize(ops::resize::accepts_rational),
         Entry::Resize(avx2::compiled::bilinear_rational),
+    ),
+    row(
+        "bilinear_single_u8_portable",
+        KernelOp::BilinearSingle,
+        IsaKind::Portable,
+        Accepts::Resize(ops::resize::accepts_single),
+        Entry::Resize(ops::resize::bilinear_single),
+    ),
+    #[cfg(target_arch = "x86_64")]
+    row(
+        "bilinear_single_u8_avx2",
+        KernelOp::BilinearSingle,
+        IsaKind::Avx2,
+        Accepts::Resize(ops::resize::accepts_single),
+        Entry::Resize(avx2::compiled::bilinear_single),
     ),
     row(
         "argmax_x8_portable",
@@ -277,6 +293,10 @@ fn bilinear_10bit(p: &Resize, input: &[u8], _: Range<usize>, output: &mut [u8]) 
 
 fn bilinear_rational(p: &Resize, input: &[u8], _: Range<usize>, output: &mut [u8]) {
     reference::bilinear_rational(p, input, output);
+}
+
+fn bilinear_single(p: &Resize, input: &[u8], _: Range<usize>, output: &mut [u8]) {
+    reference::bilinear_single(p, input, output);
 }
 
 fn argmax(p: &ArgMax, input: &[u8], _: Range<usize>, output: &mut [u8]) {

@@ -359,7 +359,9 @@ fn packing_is_reversible() {
 
 #[test]
 fn depth_multipliers() {
-    for (channels, multiplier) in [(1, 2), (1, 8), (3, 5), (2, 16), (1, 32), (1, 40), (7, 5), (33, 2), (16, 3)] {
+    for (channels, multiplier) in
+        [(1, 2), (1, 8), (3, 5), (2, 16), (1, 32), (1, 40), (7, 5), (33, 2), (16, 3)]
+    {
         for stride in [1, 2] {
             let names = Case { multiplier, ..plain(channels, 9, 3, stride) }.check();
             assert_eq!(names.len(), 1 + usize::from(has_avx2()), "{names:?}");

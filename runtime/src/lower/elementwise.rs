@@ -1,174 +1,149 @@
-//! Addition, product, tables, requantization, softmax, argmax.
+//! Addition, subtraction, product, tables, requantization.
 
-use std::ops::Range;
-
-use dyadic_format::operator::{AddParams, ArgMaxParams, MulParams, SoftmaxParams, TableParams};
-use dyadic_format::{OperatorRecord, Rule};
+use dyadic_format::Rule;
+use dyadic_format::operator::{AddParams, MulParams, TableParams};
 use dyadic_kernels::ElemType;
-use dyadic_kernels::params::{Add, AddRule, Mul, Softmax};
-use dyadic_kernels::registry::KernelOp;
+use dyadic_kernels::isa::IsaKind;
+use dyadic_kernels::params::{Add, AddRule, Dims, Mul};
+use dyadic_kernels::registry::{Choice, KernelOp};
+use dyadic_kernels::requant::Dyadic;
 
-use super::{
-    Bound, Lowered, Lowering, SPLIT_MACS, dims, dyadic, elem_of, expect, expect_byte, expect_same_elem,
-    output, quant, rounding,
-};
-use crate::step::{Operand, Place, Work};
+use super::operator::{ACTIVATIONS, BYTES, Operator};
+use super::{KernelName, named, quant};
+use crate::error::LoadError;
+use crate::step::{Action, Elements, Whole};
 
-impl Lowering<'_, '_> {
-    fn operand(&self, op: &OperatorRecord, index: usize) -> Lowered<Operand> {
-        Ok(Operand { place: self.input_place(op, index)?, dims: dims(self.input(op, index))? })
+/// Addition and subtraction: a kernel for equal shapes, the reference for broadcast ones.
+pub(super) fn add(
+    op: &Operator,
+    p: &AddParams,
+    subtract: bool,
+    choice: Choice,
+) -> Result<(Action, KernelName), LoadError> {
+    let shapes = broadcast(op)?;
+    for tensor in [op.input(0), op.input(1), op.output()] {
+        op.require_elem(tensor, "type", &ACTIVATIONS)?;
     }
+    let params = Add {
+        first: quant(op.input(0)),
+        second: quant(op.input(1)),
+        subtract,
+        rule: add_rule(op, p)?,
+        output: op.end(p.lo, p.hi),
+    };
+    let second = op.source(1)?;
+    if !equal_shapes(op, &shapes) {
+        let whole = Whole::Add { params, shapes, first: op.source(0)?, second };
+        return Ok((Action::Whole(whole), ("add_broadcast_reference", IsaKind::Reference)));
+    }
+    let first = op.source_in_place(0)?;
+    let kernel = choice.add(KernelOp::Add, &params);
+    let kernel =
+        kernel.ok_or_else(|| op.refusal("kernel", KernelOp::Add, "one that takes these parameters"))?;
+    Ok((Action::Elements(Elements::Add { kernel, params, first, second }), named(kernel.kernel())))
+}
 
-    pub(super) fn add(
-        &self,
-        op: &OperatorRecord,
-        rule: Rule,
-        p: &AddParams,
-        subtract: bool,
-        out_range: &Range<usize>,
-    ) -> Lowered<Bound> {
-        let (a, b, to) = (self.input(op, 0), self.input(op, 1), self.output(op));
-        let narrow = [a, b, to].iter().all(|t| elem_of(t) != ElemType::S32);
-        expect(narrow, || "addition takes 16 bits or fewer".to_string())?;
-        let factor = |i: usize| dyadic(p.multipliers[i], p.shifts[i]);
-        let rule = match rule {
-            Rule::AddJoint => {
-                let [m1, m2, _] = p.multipliers;
-                let shift = p.shifts[0];
-                let ok =
-                    (0..1 << 24).contains(&m1) && (0..1 << 24).contains(&m2) && (1..=62).contains(&shift);
-                expect(ok, || {
-                    format!("factors {m1}, {m2} over 2^{shift}, expected 24 bits and a shift of 1 to 62")
-                })?;
-                AddRule::Joint { m1, m2, shift }
-            }
-            Rule::AddSeparate => AddRule::Separate { first: factor(0)?, second: factor(1)? },
-            Rule::AddTflite => {
-                let wide = [a, b].iter().any(|t| elem_of(t).bits() > 8);
-                let small = p.shifts[0] >= 31 && p.shifts[1] >= 31 && p.shifts[2] >= 31;
-                expect(!wide && small, || "TFLite's addition takes 8 bits and factors below 1".to_string())?;
-                AddRule::Tflite { first: factor(0)?, second: factor(1)?, sum: factor(2)? }
-            }
-            other => return Err(format!("rule {} is none of an addition", other.name())),
-        };
-        let add = Add { first: quant(a), second: quant(b), subtract, rule, output: output(to, p.lo, p.hi) };
-        let (first, second, out) = (self.operand(op, 0)?, self.operand(op, 1)?, dims(to)?);
-        let broadcasts =
-            first.dims.broadcast_strides(&out).is_some() && second.dims.broadcast_strides(&out).is_some();
-        expect(broadcasts, || format!("shapes {:?} and {:?} do not broadcast", a.shape(), b.shape()))?;
-        if first.dims.count() != out.count() || second.dims.count() != out.count() {
-            return Ok(Bound::plain(Work::AddBroadcast { add, first, second, out }));
+/// Input shapes and output shape; the output has the broadcast shape of the inputs.
+fn broadcast(op: &Operator) -> Result<[Dims; 3], LoadError> {
+    let out = op.shape(op.output())?;
+    for index in 0..2 {
+        let shape = op.shape(op.input(index))?;
+        let fits = shape.broadcast_strides(&out).is_some();
+        op.require(
+            fits,
+            "input shape",
+            shape.as_slice(),
+            alloc::format!("one that broadcasts to {:?}", out.as_slice()),
+        )?;
+    }
+    Ok([op.shape(op.input(0))?, op.shape(op.input(1))?, out])
+}
+
+/// Whether the element-wise kernels apply: every element of an input is used once, in order. Odd counts of 4-bit
+/// elements end inside a byte, which those kernels do not know.
+fn equal_shapes(op: &Operator, [a, b, out]: &[Dims; 3]) -> bool {
+    let nibbles = [op.input(0), op.input(1), op.output()].into_iter().any(|t| op.elem(t).bits() == 4);
+    a.count() == out.count() && b.count() == out.count() && !(nibbles && out.count() % 2 == 1)
+}
+
+fn add_rule(op: &Operator, p: &AddParams) -> Result<AddRule, LoadError> {
+    let factor = |i: usize| op.dyadic(p.multipliers[i], p.shifts[i]);
+    match op.rule() {
+        Rule::AddJoint => {
+            let ([m1, m2, _], [shift, ..]) = (p.multipliers, p.shifts);
+            let small = [m1, m2].iter().all(|m| (0..1 << 24).contains(m));
+            op.require(small, "multipliers", [m1, m2], "0 to 2^24 - 1")?;
+            op.require((1..=62).contains(&shift), "shift", shift, "1 to 62")?;
+            Ok(AddRule::Joint { m1, m2, shift })
         }
-        let kernel = self.choice.add(KernelOp::Add, &add).ok_or("no kernel takes this addition")?;
-        let row = kernel.kernel();
-        let in_place = first.place == Place::Arena(out_range.clone()) && a.elem == to.elem;
-        let split = row.banded && out.count() >= SPLIT_MACS && elem_of(to).bits() == 8;
-        let first = if in_place { None } else { Some(first.place) };
-        Ok(Bound::kernel(Work::Add { kernel, add, first, second: second.place, split }, row))
-    }
-
-    pub(super) fn mul(&self, op: &OperatorRecord, rule: Rule, p: &MulParams) -> Lowered<Bound> {
-        let (a, b, to) = (self.input(op, 0), self.input(op, 1), self.output(op));
-        // The product of two centred 8-bit codes has 18 bits; 16-bit ones could exceed 32.
-        let narrow = elem_of(a).bits() <= 8 && elem_of(b).bits() <= 8 && elem_of(to) != ElemType::S32;
-        expect(narrow, || "a product takes 8-bit inputs".to_string())?;
-        let mul = Mul {
-            first: quant(a),
-            second: quant(b),
-            scale: dyadic(p.multiplier, p.shift)?,
-            rounding: rounding(rule)?,
-            output: output(to, p.lo, p.hi),
-        };
-        let (first, second, out) = (self.operand(op, 0)?, self.operand(op, 1)?, dims(to)?);
-        let broadcasts =
-            first.dims.broadcast_strides(&out).is_some() && second.dims.broadcast_strides(&out).is_some();
-        expect(broadcasts, || format!("shapes {:?} and {:?} do not broadcast", a.shape(), b.shape()))?;
-        Ok(Bound::plain(Work::Mul { mul, first, second, out }))
-    }
-
-    pub(super) fn requantize(&self, op: &OperatorRecord, rule: Rule, p: &MulParams) -> Lowered<Bound> {
-        let (from, to) = (self.input(op, 0), self.output(op));
-        let count = dims(from)?.count();
-        expect(count == dims(to)?.count(), || "input and output differ in size".to_string())?;
-        expect(elem_of(to) != ElemType::S32, || "requantizing to s32 is not defined".to_string())?;
-        let work = Work::Requantize {
-            from: quant(from),
-            scale: dyadic(p.multiplier, p.shift)?,
-            rounding: rounding(rule)?,
-            to: output(to, p.lo, p.hi),
-            count,
-            input: self.input_place(op, 0)?,
-        };
-        Ok(Bound::plain(work))
-    }
-
-    pub(super) fn table(
-        &self,
-        op: &OperatorRecord,
-        p: &TableParams,
-        out_range: &Range<usize>,
-    ) -> Lowered<Bound> {
-        let (from, to) = (self.input(op, 0), self.output(op));
-        expect_byte(from)?;
-        expect_byte(to)?;
-        expect(from.bytes == to.bytes, || "input and output differ in size".to_string())?;
-        let table = p.table as usize;
-        let entries = &self.view.tables()[table];
-        let kernel = self.choice.table(KernelOp::Table, entries).ok_or("no kernel looks tables up")?;
-        let row = kernel.kernel();
-        let place = self.input_place(op, 0)?;
-        let input = if place == Place::Arena(out_range.clone()) { None } else { Some(place) };
-        let split = row.banded && to.bytes as usize >= SPLIT_MACS;
-        Ok(Bound::kernel(Work::Table { kernel, table, input, split }, row))
-    }
-
-    pub(super) fn softmax(&self, op: &OperatorRecord, p: &SoftmaxParams) -> Lowered<Bound> {
-        let (from, to) = (self.input(op, 0), self.output(op));
-        expect_byte(from)?;
-        expect_byte(to)?;
-        expect(from.shape() == to.shape(), || "input and output differ in shape".to_string())?;
-        let depth = from.shape().last().copied().unwrap_or(1) as usize;
-        let ok = p.multiplier > 0 && (0..=31).contains(&p.left_shift) && p.diff_min <= 0;
-        expect(ok, || format!("softmax factor {} << {}", p.multiplier, p.left_shift))?;
-        // Beyond this the sum of probabilities leaves Q12.19.
-        expect(depth <= 1 << 11 << 20, || "softmax over too many classes".to_string())?;
-        let softmax = Softmax {
-            depth,
-            elem: elem_of(from),
-            output: elem_of(to),
-            multiplier: p.multiplier,
-            left_shift: p.left_shift,
-            diff_min: p.diff_min,
-        };
-        let kernel = self.choice.softmax(KernelOp::Softmax, &softmax).ok_or("no kernel for this softmax")?;
-        let row = kernel.kernel();
-        Ok(Bound::kernel(Work::Softmax { kernel, softmax, input: self.input_place(op, 0)? }, row))
-    }
-
-    pub(super) fn argmax(&self, op: &OperatorRecord, p: &ArgMaxParams) -> Lowered<Bound> {
-        let (from, to) = (self.input(op, 0), self.output(op));
-        expect_same_elem_s32(to)?;
-        let shape: Vec<usize> = from.shape().iter().map(|&e| e as usize).collect();
-        let axis = p.axis as usize;
-        expect(axis < shape.len(), || format!("axis {axis} of {shape:?}"))?;
-        let product = |range: &[usize]| range.iter().product::<usize>();
-        let (outer, depth, inner) = (product(&shape[..axis]), shape[axis], product(&shape[axis + 1..]));
-        expect(dims(to)?.count() == outer * inner, || "the output does not have the other axes".to_string())?;
-        let work = Work::ArgMax { elem: elem_of(from), outer, depth, inner, input: self.input_place(op, 0)? };
-        Ok(Bound::plain(work))
-    }
-
-    pub(super) fn reshape(&self, op: &OperatorRecord, out_range: &Range<usize>) -> Lowered<Bound> {
-        let (from, to) = (self.input(op, 0), self.output(op));
-        expect_same_elem(from, to)?;
-        expect(from.bytes == to.bytes, || "input and output differ in size".to_string())?;
-        let place = self.input_place(op, 0)?;
-        let shared = place == Place::Arena(out_range.clone());
-        Ok(Bound::plain(if shared { Work::Nothing } else { Work::Copy(place) }))
+        Rule::AddSeparate => Ok(AddRule::Separate { first: factor(0)?, second: factor(1)? }),
+        Rule::AddTflite => {
+            // The rule shifts inputs of 9 bits left by 20 and adds the rescaled values in 32 bits.
+            for tensor in [op.input(0), op.input(1)] {
+                op.require_elem(tensor, "type under this rule", &BYTES)?;
+            }
+            let (first, second) = (factor(0)?, factor(1)?);
+            let half =
+                |d: Dyadic| d.multiplier == 0 || d.shift > 31 || (d.shift, d.multiplier) == (31, 1 << 30);
+            op.require(half(first) && half(second), "input factors", (first, second), "at most 1/2")?;
+            Ok(AddRule::Tflite { first, second, sum: factor(2)? })
+        }
+        rule => Err(op.refusal("rule", format_args!("{}", rule.name()), "a rule of addition")),
     }
 }
 
-fn expect_same_elem_s32(tensor: &dyadic_format::TensorRecord) -> Lowered<()> {
-    let elem = elem_of(tensor);
-    expect(elem == ElemType::S32, || format!("indices are {}, expected s32", elem.name()))
+/// Product, by the reference.
+pub(super) fn mul(op: &Operator, p: &MulParams) -> Result<(Action, KernelName), LoadError> {
+    let shapes = broadcast(op)?;
+    // Products of two centred 8-bit values fit 32 bits.
+    let narrow = [ElemType::U8, ElemType::S8, ElemType::U4, ElemType::S4];
+    op.require_elem(op.input(0), "type", &narrow)?;
+    op.require_elem(op.input(1), "type", &narrow)?;
+    op.require_elem(op.output(), "output type", &ACTIVATIONS)?;
+    let params = Mul {
+        first: quant(op.input(0)),
+        second: quant(op.input(1)),
+        scale: op.dyadic(p.multiplier, p.shift)?,
+        rounding: op.rounding()?,
+        output: op.end(p.lo, p.hi),
+    };
+    let whole = Whole::Mul { params, shapes, first: op.source(0)?, second: op.source(1)? };
+    Ok((Action::Whole(whole), ("mul_reference", IsaKind::Reference)))
+}
+
+/// A function of one 8-bit value.
+pub(super) fn table(
+    op: &Operator,
+    p: &TableParams,
+    choice: Choice,
+) -> Result<(Action, KernelName), LoadError> {
+    op.require_elem(op.input(0), "input type", &BYTES)?;
+    op.require_elem(op.output(), "output type", &BYTES)?;
+    same_elements(op)?;
+    // The file was checked to hold the table.
+    let entries = &op.view.tables()[p.table as usize];
+    let (input, table) = (op.source_in_place(0)?, op.table(p.table));
+    let kernel = choice.table(KernelOp::Table, entries);
+    let kernel = kernel.ok_or_else(|| op.refusal("kernel", KernelOp::Table, "one that takes this table"))?;
+    Ok((Action::Elements(Elements::Table { kernel, table, input }), named(kernel.kernel())))
+}
+
+/// Another scale, zero point or integer type.
+pub(super) fn requantize(op: &Operator, p: &MulParams) -> Result<(Action, KernelName), LoadError> {
+    op.require_elem(op.output(), "output type", &ACTIVATIONS)?;
+    same_elements(op)?;
+    let whole = Whole::Requantize {
+        from: quant(op.input(0)),
+        scale: op.dyadic(p.multiplier, p.shift)?,
+        rounding: op.rounding()?,
+        to: op.end(p.lo, p.hi),
+        count: op.elements(op.output()),
+        input: op.source(0)?,
+    };
+    Ok((Action::Whole(whole), ("requantize_reference", IsaKind::Reference)))
+}
+
+fn same_elements(op: &Operator) -> Result<(), LoadError> {
+    let (found, expected) = (op.elements(op.output()), op.elements(op.input(0)));
+    op.require(found == expected, "output elements", found, expected)
 }

@@ -1,119 +1,146 @@
-//! Padding, concatenation, strided copies, tiles.
+//! Data movement: pad, concatenate, reshape, strided copy, tile.
 
-use std::ops::Range;
+use alloc::vec::Vec;
 
-use dyadic_format::OperatorRecord;
+use dyadic_format::Storage;
 use dyadic_format::operator::{ConcatParams, NO_TABLE, PadParams, StridedCopyParams};
-use dyadic_kernels::params::{Dims, MAX_RANK};
+use dyadic_kernels::isa::IsaKind;
+use dyadic_kernels::params::MAX_RANK;
 
-use super::{Bound, Lowered, Lowering, dims, elem_of, expect, expect_same_elem};
-use crate::step::{Branch, Operand, Place, Strided, Work};
+use super::KernelName;
+use super::operator::{BYTES, Operator};
+use crate::error::LoadError;
+use crate::step::{Action, Branch, Move, Source, Strided};
 
-impl Lowering<'_, '_> {
-    fn shaped(&self, op: &OperatorRecord) -> Lowered<(Operand, Dims)> {
-        let (from, to) = (self.input(op, 0), self.output(op));
-        expect_same_elem(from, to)?;
-        Ok((Operand { place: self.input_place(op, 0)?, dims: dims(from)? }, dims(to)?))
+const IN_PLACE: KernelName = ("in_place", IsaKind::Portable);
+
+fn moved(movement: Move, name: &'static str) -> (Action, KernelName) {
+    (Action::Move(movement), (name, IsaKind::Portable))
+}
+
+pub(super) fn pad(op: &Operator, p: &PadParams) -> Result<(Action, KernelName), LoadError> {
+    op.require_same_codes(0)?;
+    let (shape, out) = (op.shape(op.input(0))?, op.shape(op.output())?);
+    op.require(out.rank() == shape.rank(), "output rank", out.rank(), shape.rank())?;
+    let before = p.before.map(|b| b as usize);
+    for axis in 0..MAX_RANK {
+        let Some((&inner, &outer)) = shape.as_slice().get(axis).zip(out.as_slice().get(axis)) else {
+            op.require(before[axis] == 0, "padding of an absent axis", before[axis], 0)?;
+            continue;
+        };
+        let fits = before[axis].checked_add(inner).is_some_and(|end| end <= outer);
+        op.require(
+            fits,
+            "output shape",
+            out.as_slice(),
+            alloc::format!("room for {:?} behind {before:?}", shape.as_slice()),
+        )?;
     }
+    let elem = op.elem(op.output());
+    Ok(moved(Move::Pad { elem, shape, before, value: p.value, out, input: op.source(0)? }, "pad_portable"))
+}
 
-    pub(super) fn pad(&self, op: &OperatorRecord, p: &PadParams) -> Lowered<Bound> {
-        let (input, out) = self.shaped(op)?;
-        let before = p.before.map(|b| b as usize);
-        let fits = input.dims.rank() == out.rank()
-            && (0..out.rank()).all(|i| {
-                before[i].checked_add(input.dims.as_slice()[i]).is_some_and(|end| end <= out.as_slice()[i])
-            });
-        expect(fits, || {
-            format!("{:?} padded by {:?} does not fit {:?}", input.dims.as_slice(), p.before, out.as_slice())
-        })?;
-        let elem = elem_of(self.output(op));
-        Ok(Bound::plain(Work::Pad { elem, input, before, value: p.value, out }))
+/// Branches that already lie in their part of the output need nothing.
+pub(super) fn concat(op: &Operator, p: &ConcatParams) -> Result<(Action, KernelName), LoadError> {
+    let out = op.dims(op.output());
+    let axis = p.axis as usize;
+    op.require(axis < out.len(), "axis", axis, alloc::format!("below {}", out.len()))?;
+    let elem = op.elem(op.output());
+    op.require(elem.bits() >= 8, "type", format_args!("{}", elem.name()), "8 bits or more")?;
+    let width = elem.bits() / 8;
+    let inner: usize = out[axis + 1..].iter().product();
+    let outer: usize = out[..axis].iter().product();
+    let pitch = out[axis] * inner * width;
+    let (mut branches, mut first) = (Vec::new(), 0);
+    for index in 0..op.input_count() {
+        let dims = op.dims(op.input(index));
+        let others = dims.len() == out.len() && (0..out.len()).all(|i| i == axis || dims[i] == out[i]);
+        op.require(others, "input shape", &dims, alloc::format!("{out:?} except along axis {axis}"))?;
+        let run = dims[axis] * inner * width;
+        op.require(run <= pitch - first, "input shape", &dims, "inputs that fill the output")?;
+        branches.extend(branch(op, index, outer, first, run)?);
+        first += run;
     }
-
-    pub(super) fn tile(&self, op: &OperatorRecord) -> Lowered<Bound> {
-        let (input, out) = self.shaped(op)?;
-        let fits = input.dims.rank() == out.rank()
-            && input.dims.as_slice().iter().zip(out.as_slice()).all(|(&i, &o)| o.is_multiple_of(i));
-        expect(fits, || format!("{:?} does not tile {:?}", input.dims.as_slice(), out.as_slice()))?;
-        Ok(Bound::plain(Work::Tile { elem: elem_of(self.output(op)), input, out }))
+    op.require(first == pitch, "output shape", &out, "the sum of the inputs along the axis")?;
+    if branches.is_empty() {
+        return Ok((Action::Move(Move::Nothing), IN_PLACE));
     }
+    Ok(moved(Move::Concat { pitch, branches }, "concat_portable"))
+}
 
-    pub(super) fn strided_copy(&self, op: &OperatorRecord, p: &StridedCopyParams) -> Lowered<Bound> {
-        let (input, out) = self.shaped(op)?;
-        let mut strides = [0isize; MAX_RANK];
-        let (mut lowest, mut highest) = (i64::from(p.start), i64::from(p.start));
-        for (axis, &extent) in out.as_slice().iter().enumerate() {
-            strides[axis] = p.strides[axis] as isize;
-            // Below 2^31 * 2^31: no overflow.
-            let reach = i64::from(p.strides[axis]) * (extent as i64 - 1);
-            if reach < 0 {
-                lowest = lowest.saturating_add(reach);
-            } else {
-                highest = highest.saturating_add(reach);
-            }
+/// One input of a concatenation, `run` bytes at byte `first` of every output run; `None` when it is made in place.
+fn branch(
+    op: &Operator,
+    index: usize,
+    outer: usize,
+    first: usize,
+    run: usize,
+) -> Result<Option<Branch>, LoadError> {
+    let input = op.input(index);
+    let table = match op.concat_tables()[index] {
+        NO_TABLE => {
+            op.require_same_codes(index)?;
+            None
         }
-        expect(lowest >= 0 && highest < input.dims.count() as i64, || {
-            format!("elements {lowest} to {highest} of an input of {}", input.dims.count())
-        })?;
-        let copy = Strided { start: p.start as usize, strides, out };
-        Ok(Bound::plain(Work::StridedCopy { elem: elem_of(self.output(op)), copy, input: input.place }))
-    }
-
-    pub(super) fn concat(
-        &self,
-        op: &OperatorRecord,
-        p: &ConcatParams,
-        out_range: &Range<usize>,
-    ) -> Lowered<Bound> {
-        let to = self.output(op);
-        let (out, elem, axis) = (dims(to)?, elem_of(to), p.axis as usize);
-        expect(axis < out.rank() && elem.bits() >= 8, || format!("axis {axis} of {:?}", to.shape()))?;
-        let width = elem.bits() / 8;
-        let product = |extents: &[usize]| extents.iter().product::<usize>();
-        let inner = product(&out.as_slice()[axis + 1..]) * width;
-        let (outer, pitch) = (product(&out.as_slice()[..axis]), out.as_slice()[axis] * inner);
-        let mut branches = Vec::new();
-        let mut first = 0;
-        let numbers = self.view.operator_inputs(op);
-        for (i, &table) in self.view.concat_tables(op).iter().enumerate().take(numbers.len()) {
-            let from = self.input(op, i);
-            let shape = dims(from)?;
-            let others =
-                |d: &Dims| (0..d.rank()).filter(|&a| a != axis).map(|a| d.as_slice()[a]).collect::<Vec<_>>();
-            let table = (table != NO_TABLE).then_some(table as usize);
-            let types = match table {
-                None => from.elem == to.elem,
-                Some(_) => elem_of(from).bits() == 8 && elem.bits() == 8,
-            };
-            expect(shape.rank() == out.rank() && others(&shape) == others(&out) && types, || {
-                format!("input {i} {:?} does not fit {:?}", from.shape(), to.shape())
-            })?;
-            let run = shape.as_slice()[axis] * inner;
-            let place = self.input_place(op, i)?;
-            self.concat_branch(&mut branches, Branch { place, run, first, table }, outer, out_range)?;
-            first += run;
+        number => {
+            op.require_elem(input, "input type with a table", &BYTES)?;
+            op.require_elem(op.output(), "output type with a table", &BYTES)?;
+            Some(op.table(number))
         }
-        expect(first == pitch, || format!("the inputs fill {first} of {pitch} bytes"))?;
-        Ok(Bound::plain(Work::Concat { outer, pitch, branches }))
+    };
+    let place = op.arena(op.output()).start + first;
+    let there = input.storage == Storage::Arena as u8 && op.arena(input) == (place..place + run);
+    if there && outer == 1 && table.is_none() {
+        return Ok(None);
     }
+    Ok(Some(Branch { input: op.source(index)?, run, first, table }))
+}
 
-    /// A branch that lies in its place already needs no copy; any other one must not overlap the output.
-    fn concat_branch(
-        &self,
-        branches: &mut Vec<Branch>,
-        branch: Branch,
-        outer: usize,
-        out: &Range<usize>,
-    ) -> Lowered<()> {
-        if let Place::Arena(range) = &branch.place {
-            let in_place = outer == 1 && branch.table.is_none() && range.start == out.start + branch.first;
-            if in_place {
-                return Ok(());
-            }
-            let overlaps = range.start < out.end && out.start < range.end;
-            expect(!overlaps, || format!("branch {range:?} overlaps output {out:?} in the arena"))?;
-        }
-        branches.push(branch);
-        Ok(())
+pub(super) fn reshape(op: &Operator) -> Result<(Action, KernelName), LoadError> {
+    op.require_same_codes(0)?;
+    let (found, expected) = (op.elements(op.output()), op.elements(op.input(0)));
+    op.require(found == expected, "output elements", found, expected)?;
+    match op.source_in_place(0)? {
+        Source::InPlace => Ok((Action::Move(Move::Nothing), IN_PLACE)),
+        input @ (Source::Arena(_) | Source::File(_)) => Ok(moved(Move::Copy { input }, "copy_portable")),
     }
+}
+
+pub(super) fn strided_copy(op: &Operator, p: &StridedCopyParams) -> Result<(Action, KernelName), LoadError> {
+    op.require_same_codes(0)?;
+    let out = op.shape(op.output())?;
+    // The smallest and the largest input element that is read, exactly: start, strides and extents are below 2^32.
+    let (mut lowest, mut highest) = (i128::from(p.start), i128::from(p.start));
+    for (axis, &stride) in p.strides.iter().enumerate() {
+        let Some(&extent) = out.as_slice().get(axis) else {
+            op.require(stride == 0, "stride of an absent axis", stride, 0)?;
+            continue;
+        };
+        let reach = i128::from(stride) * (extent as i128 - 1);
+        lowest += reach.min(0);
+        highest += reach.max(0);
+    }
+    let count = op.elements(op.input(0));
+    let inside = lowest >= 0 && highest < count as i128;
+    let found = (lowest, highest);
+    op.require(inside, "first and last element", found, alloc::format!("inside {count} elements"))?;
+    let strides = p.strides.map(|stride| stride as isize);
+    let (elem, walk) = (op.elem(op.output()), Strided::new(p.start as usize, &strides, &out));
+    let input = op.source(0)?;
+    Ok(moved(Move::StridedCopy { elem, walk, input }, "strided_copy_portable"))
+}
+
+pub(super) fn tile(op: &Operator) -> Result<(Action, KernelName), LoadError> {
+    op.require_same_codes(0)?;
+    let (shape, out) = (op.shape(op.input(0))?, op.shape(op.output())?);
+    let multiple = shape.rank() == out.rank()
+        && shape.as_slice().iter().zip(out.as_slice()).all(|(&s, &o)| o.is_multiple_of(s));
+    op.require(
+        multiple,
+        "output shape",
+        out.as_slice(),
+        alloc::format!("multiples of {:?}", shape.as_slice()),
+    )?;
+    let elem = op.elem(op.output());
+    Ok(moved(Move::Tile { elem, shape, out, input: op.source(0)? }, "tile_portable"))
 }

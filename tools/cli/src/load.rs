@@ -28,6 +28,7 @@ pub fn session(model: &Model, machine: &Machine, profile_runs: usize) -> Result<
         cores: machine.cores.clone(),
         isa: machine.isa,
         profile_runs,
+        ..Options::default()
     };
     let session = Session::new(model.clone(), &options).map_err(|e| Error::Message(e.to_string()))?;
     for warning in session.warnings() {

@@ -112,7 +112,8 @@ fn check_left_shift(
     };
     for (channel, (&(lo, hi), &shift)) in intervals.iter().zip(conv.shifts).enumerate() {
         let largest = lo.unsigned_abs().max(hi.unsigned_abs());
-        if largest << (31 - shift).max(0) >= 1 << 31 {
+        let left = 31 - shift;
+        if left > 0 && largest << left >= 1 << 31 {
             let reason = format!(
                 "the factor of output channel {channel} is above 1 and its accumulator may reach {largest}, which \
                  TFLite shifts out of 32 bits; compile with the dyadic contract"
@@ -202,10 +203,6 @@ impl<'a> Emitter<'a> {
                 let tables = self.concat_tables(node).map_err(failed)?;
                 let axis = *axis as u32;
                 (Rule::Move, Params::Concat(dyadic_format::operator::ConcatParams { axis }), tables)
-            }
-            Op::ResizeBilinear(_) | Op::ResizeNearest(_) => {
-                let (rule, params) = self.resize(node)?;
-                (rule, params, Vec::new())
             }
             _ => {
                 let (rule, params) = self.params(node).map_err(failed)?;

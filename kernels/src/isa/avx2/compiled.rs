@@ -35,6 +35,12 @@ pub(crate) fn bilinear_rational(p: &Resize, input: &[u8], rows: Range<usize>, ou
     ops::resize::bilinear_rational(p, input, rows, output);
 }
 
+/// See [`crate::registry::ResizeFn`].
+#[target_feature(enable = "avx2")]
+pub(crate) fn bilinear_single(p: &Resize, input: &[u8], rows: Range<usize>, output: &mut [u8]) {
+    ops::resize::bilinear_single(p, input, rows, output);
+}
+
 /// See [`crate::registry::ArgMaxFn`].
 #[target_feature(enable = "avx2")]
 pub(crate) fn argmax(p: &ArgMax, input: &[u8], rows: Range<usize>, output: &mut [u8]) {

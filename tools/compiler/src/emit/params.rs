@@ -7,9 +7,8 @@ use dyadic_format::operator::{
 use dyadic_format::{Params, Rule};
 use dyadic_kernels::ElemType;
 use dyadic_kernels::params::Coordinates;
-use dyadic_kernels::reference::nearest_index;
 
-use super::{EmitError, Emitter, NONE, clamp, name, side};
+use super::{Emitter, NONE, clamp, side};
 use crate::ir::{Function, Node, Op, Pool, Tensor};
 use crate::quantize::dyadic::{FactorError, from_real};
 use crate::quantize::scale::argument_to_words;
@@ -65,10 +64,24 @@ impl Emitter<'_> {
             Op::ArgMax { axis } => (Rule::ArgMax, Params::ArgMax(ArgMaxParams { axis: *axis as u32 })),
             Op::Reshape => (Rule::Move, Params::Reshape(NONE)),
             Op::Tile => (Rule::Move, Params::Tile(NONE)),
-            // These have their own emitters.
-            Op::Conv(_) | Op::Concat { .. } | Op::ResizeBilinear(_) | Op::ResizeNearest(_) => {
-                (Rule::Move, Params::Reshape(NONE))
+            // TFLite resizes u8 bilinearly, and finds nearest neighbours, by float32 steps.
+            Op::ResizeBilinear(coordinates) => {
+                let tflite = match from.elem {
+                    ElemType::U8 if exact_in_single(&from.shape, &to.shape, *coordinates) => {
+                        Rule::BilinearRational
+                    }
+                    ElemType::U8 => Rule::BilinearSingle,
+                    _ => Rule::Bilinear10,
+                };
+                let params = ResizeParams { coordinates: coordinates_number(*coordinates) };
+                (self.by_contract(Rule::Bilinear10, tflite), Params::ResizeBilinear(params))
             }
+            Op::ResizeNearest(coordinates) => {
+                let params = ResizeParams { coordinates: coordinates_number(*coordinates) };
+                (self.by_contract(Rule::Nearest, Rule::NearestSingle), Params::ResizeNearest(params))
+            }
+            // These have their own emitters.
+            Op::Conv(_) | Op::Concat { .. } => (Rule::Move, Params::Reshape(NONE)),
         })
     }
 
@@ -110,41 +123,6 @@ impl Emitter<'_> {
         let table = self.table(entries);
         let argument = if argument == 0.0 { [0; 2] } else { argument_to_words(argument) };
         Ok((Rule::Table, Params::Table(TableParams { table, function: kind as u32, lo, hi, argument })))
-    }
-
-    pub(super) fn resize(&self, node: &Node) -> Result<(Rule, Params), EmitError> {
-        let refuse = |reason: String| Err(EmitError::Contract { node: name(node), reason });
-        let (from, to) = (self.ir(node.inputs[0]), self.ir(node.output));
-        let tflite = self.contract == Contract::Tflite;
-        match node.op {
-            Op::ResizeNearest(coordinates) => {
-                for axis in [1, 2] {
-                    let (input, output) = (from.shape[axis], to.shape[axis]);
-                    if let Some(o) = nearest_differs(input, output, coordinates).filter(|_| tflite) {
-                        return refuse(format!(
-                            "TFLite's float32 coordinate of output position {o} ({input} to {output}) falls on another \
-                             pixel than the exact one; compile with the dyadic contract or another size"
-                        ));
-                    }
-                }
-                let params = ResizeParams { coordinates: coordinates_number(coordinates) };
-                Ok((Rule::Nearest, Params::ResizeNearest(params)))
-            }
-            Op::ResizeBilinear(coordinates) => {
-                let params = ResizeParams { coordinates: coordinates_number(coordinates) };
-                let float = tflite && from.elem == ElemType::U8;
-                if float && coordinates != Coordinates::AlignCorners {
-                    return refuse(
-                        "TFLite resizes u8 tensors bilinearly in float32, which integers do not reproduce unless the \
-                         corners are aligned; compile with the dyadic contract"
-                            .to_string(),
-                    );
-                }
-                let rule = if float { Rule::BilinearRational } else { Rule::Bilinear10 };
-                Ok((rule, Params::ResizeBilinear(params)))
-            }
-            _ => refuse("not a resize".to_string()),
-        }
     }
 }
 
@@ -213,18 +191,28 @@ fn coordinates_number(coordinates: Coordinates) -> u32 {
     }
 }
 
-/// The first output position whose float32 coordinate, as TFLite evaluates it, picks another pixel than the exact one.
-fn nearest_differs(input: usize, output: usize, coordinates: Coordinates) -> Option<usize> {
-    let aligned = coordinates == Coordinates::AlignCorners && output > 1;
-    let scale = if aligned { (input - 1) as f32 / (output - 1) as f32 } else { input as f32 / output as f32 };
-    let shift = if coordinates == Coordinates::HalfPixel { 0.5 } else { 0.0 };
-    (0..output).find(|&o| {
-        let position = (o as f32 + shift) * scale;
-        let index = if coordinates == Coordinates::AlignCorners {
-            libm::roundf(position)
-        } else {
-            libm::floorf(position)
-        };
-        (index as usize).min(input - 1) != nearest_index(o, input, output, coordinates)
-    })
+/// Whether every float32 step of TFLite's u8 bilinear resize is exact, so that the rational rule gives the same: all
+/// weights are multiples of a power of two, and an 8-bit code times a weight of each axis fits the 24 bits of a
+/// mantissa.
+fn exact_in_single(from: &[usize], to: &[usize], coordinates: Coordinates) -> bool {
+    let bits = |axis: usize| match coordinates {
+        Coordinates::AlignCorners if to[axis] > 1 => step_bits(from[axis] - 1, to[axis] - 1),
+        Coordinates::AlignCorners | Coordinates::Asymmetric => step_bits(from[axis], to[axis]),
+        // Half-pixel weights leave 0 to 1 at the border, which only the float32 rule describes.
+        _ => None,
+    };
+    match (bits(1), bits(2)) {
+        (Some(y), Some(x)) => 8 + y + x <= 24,
+        _ => false,
+    }
+}
+
+/// Fraction bits of `numerator / denominator`, `None` when it has no end in base 2.
+fn step_bits(numerator: usize, denominator: usize) -> Option<u32> {
+    let (mut a, mut b) = (numerator, denominator);
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    let reduced = denominator / a.max(1);
+    reduced.is_power_of_two().then(|| reduced.trailing_zeros())
 }

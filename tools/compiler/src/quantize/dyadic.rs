@@ -38,10 +38,11 @@ pub fn from_real(real: f64) -> Result<Dyadic, FactorError> {
     Ok(Dyadic { multiplier: multiplier as i32, shift })
 }
 
-/// Two multipliers below 2^24 over one shift, the larger normalised to 24 bits: `(m1, m2, shift)`.
+/// Two multipliers below 2^24 over one shift, the larger normalised to 24 bits as far as a shift of 62 allows:
+/// `(m1, m2, shift)`.
 ///
 /// # Errors
-/// When the larger factor is not in [2^-38, 2^23).
+/// When the larger factor is not in (0, 2^23), or the smaller one not above 0.
 pub fn joint(first: f64, second: f64) -> Result<(i32, i32, i32), FactorError> {
     let larger = if first > second { first } else { second };
     if !(larger.is_finite() && larger > 0.0 && first > 0.0 && second > 0.0) {
@@ -52,8 +53,8 @@ pub fn joint(first: f64, second: f64) -> Result<(i32, i32, i32), FactorError> {
     if scaled(larger, 24 - exponent) == 1 << 24 {
         exponent += 1;
     }
-    let shift = 24 - exponent;
-    if !(1..=MAX_SHIFT).contains(&shift) {
+    let shift = (24 - exponent).min(MAX_SHIFT);
+    if shift < 1 {
         return Err(FactorError(larger));
     }
     Ok((scaled(first, shift) as i32, scaled(second, shift) as i32, shift))
@@ -85,5 +86,8 @@ mod tests {
         assert_eq!((m1, shift), (1 << 23, 23));
         assert_eq!(m2, 8389);
         assert!(joint(8_388_608.0, 1.0).is_err());
+        // Too small for the largest shift: less precise, in the end zero.
+        assert_eq!(joint(libm::ldexp(1.0, -40), 1e-35).unwrap(), (1 << 22, 0, 62));
+        assert_eq!(joint(1e-33, 1e-35).unwrap(), (0, 0, 62));
     }
 }

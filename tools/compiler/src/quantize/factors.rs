@@ -57,15 +57,21 @@ pub fn addition(first: f32, second: f32, output: f32, contract: Contract) -> Res
     Ok(AddParams { multipliers, shifts, lo: 0, hi: 0 })
 }
 
+/// The largest dyadic number, `(2^31 - 1) / 2^16`.
+const LARGEST: f64 = 2_147_483_647.0 / 65_536.0;
+
 /// Factor of a product. TFLite evaluates the whole ratio in float32.
 ///
 /// # Errors
 /// When the ratio has no dyadic form.
 pub fn product(first: f32, second: f32, output: f32, contract: Contract) -> Result<Dyadic, FactorError> {
-    from_real(match contract {
+    let ratio = match contract {
         Contract::Dyadic => f64::from(first) * f64::from(second) / f64::from(output),
         Contract::Tflite => f64::from(first * second / output),
-    })
+    };
+    // An output whose scale is next to nothing (a gate that training never opened): from the largest factor on, every
+    // product but zero saturates an 8-bit output, so a larger factor would give the same.
+    from_real(if ratio.is_finite() { ratio.min(LARGEST) } else { ratio })
 }
 
 /// Factor of a mean over `count` values, the count folded in.

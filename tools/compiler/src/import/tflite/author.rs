@@ -1,4 +1,4 @@
-//! Writes small `.tflite` files, for tests and examples.
+//! Writes small `.tflite` files, for tests and examples; LiteRT loads them too.
 //!
 //! ```
 //! use dyadic_compiler::import::tflite::{ElemType, OpCode, Options, Quant, author::Author, read};
@@ -186,7 +186,7 @@ fn serialize(model: &TfliteModel, mut buffer: impl FnMut(&[u8]) -> schema::Buffe
         description: Some(model.description.clone()),
         buffers: Some(buffers),
     };
-    planus::Builder::new().finish(root, Some(*b"TFL3")).to_vec()
+    schema::finish(planus::Builder::new(), root)
 }
 
 fn tensor_table(tensor: &Tensor, buffer: u32) -> schema::Tensor {
