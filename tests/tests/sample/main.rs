@@ -81,3 +81,32 @@ fn accuracy_under_both_contracts_is_that_of_the_reference_kernels() {
     // The other contract rounds differently; on this set it happens to decide every picture alike.
     assert_eq!(right_answers(Contract::Dyadic) as u64, expected);
 }
+
+/// Opens a copy of the shipped file with one bit changed.
+fn opens_with_flipped(file: &mut dyadic_format::AlignedBytes, byte: usize, bit: usize) -> bool {
+    file[byte] ^= 1 << bit;
+    let opened = dyadic_format::ModelView::open(file).is_ok();
+    file[byte] ^= 1 << bit;
+    opened
+}
+
+#[test]
+fn a_damaged_sample_is_refused() {
+    let shipped = std::fs::read(sample("road_signs.dyad")).unwrap();
+    let mut file = dyadic_format::AlignedBytes::copy_of(&shipped).unwrap();
+    assert!(dyadic_format::ModelView::open(&file).is_ok());
+    let table = 128 + 32 * 32;
+    for byte in 0..table.min(file.len()) {
+        for bit in 0..8 {
+            assert!(!opens_with_flipped(&mut file, byte, bit), "byte {byte} bit {bit}");
+        }
+    }
+    // The payload by a stride that meets every alignment.
+    for byte in (table..file.len()).step_by(127) {
+        assert!(!opens_with_flipped(&mut file, byte, byte % 8), "byte {byte}");
+    }
+    for length in (0..table).chain((table..shipped.len()).step_by(1021)) {
+        let cut = dyadic_format::AlignedBytes::copy_of(&shipped[..length]).unwrap();
+        assert!(dyadic_format::ModelView::open(&cut).is_err(), "{length} bytes");
+    }
+}
