@@ -52,17 +52,24 @@ impl<'a> Sections<'a> {
         self.table.iter().find(|s| s.kind == kind as u32)
     }
 
-    /// The bytes of a section; none when it is absent.
+    /// The bytes of a section; none when it is absent, or when a reopened file no longer has them.
     pub(crate) fn bytes(&self, kind: SectionKind) -> &'a [u8] {
-        // Offset and length were checked by `check_section`, so both conversions keep their values.
-        self.find(kind).map_or(&[], |s| &self.file[s.offset as usize..][..s.bytes as usize])
+        let Some(section) = self.find(kind) else { return &[] };
+        // `check_section` found offset and length inside the file, so both conversions keep their values.
+        let from = self.file.get(section.offset as usize..);
+        from.and_then(|f| f.get(..section.bytes as usize)).unwrap_or(&[])
     }
 
     /// The records of a section; none when it is absent.
     pub(crate) fn records<T: Pod>(&self, kind: SectionKind) -> Result<&'a [T], FormatError> {
         let Some(section) = self.find(kind) else { return Ok(&[]) };
-        // Cannot fail: every section starts on a 64-byte boundary and is a whole number of records long.
-        bytemuck::try_cast_slice(self.bytes(kind))
+        let bytes = self.bytes(kind);
+        if bytes.is_empty() {
+            return Ok(&[]);
+        }
+        // Fails only in a reopened file that has changed: `check_section` found the section on a 64-byte boundary and a
+        // whole number of records long.
+        bytemuck::try_cast_slice(bytes)
             .map_err(|_| FormatError { offset: section.offset, problem: Problem::Misaligned })
     }
 }

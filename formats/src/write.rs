@@ -14,7 +14,7 @@ use crate::records::{
 use crate::section::{MUST_UNDERSTAND, SectionKind, SectionRecord};
 use crate::tensor::{Storage, TensorRecord};
 
-/// Everything a file holds, section by section. [`write`] does not check it; open the result to do that.
+/// Everything a file holds, section by section. [`write()`] does not check it; open the result to do that.
 ///
 /// Pieces that records point at lie in the order of the records: weights and scales in the order of `tensors`;
 /// operands, constants and intervals in the order of `operators`; packed weights by operator, then layout.

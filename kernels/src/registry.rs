@@ -1,6 +1,6 @@
 //! Every kernel, one row each. Runtime, tests, benches and `dyadic kernels` read [`KERNELS`] and nothing else.
 //!
-//! A kernel is chosen once, at load: [`Choice`] names what may run and [`Kernel::bind`] checks the CPU. A
+//! A kernel is chosen once, at load: [`Choice`] names what may run and its selectors check the CPU. A
 //! [`Bound`] value therefore proves that its entry may be called, and its `run` is the single place that calls it.
 
 use core::ops::Range;
@@ -59,7 +59,7 @@ pub enum Layout {
     Logical,
     /// Panels of 16 columns, depth in pairs: see [`crate::pack`].
     Panels16x2,
-    /// Depthwise: channels in blocks of 32, taps in pairs: see [`crate::pack::depthwise`].
+    /// Depthwise: channels in blocks of 32, taps in pairs: see [`crate::pack`].
     Depthwise32x2,
 }
 

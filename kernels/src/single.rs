@@ -112,12 +112,6 @@ impl Single {
         let twice = Single { exponent: self.exponent + 1, ..self };
         (twice.floor() + 1) >> 1
     }
-
-    /// The bits behind the binary point.
-    pub const fn fraction_bits(self) -> u32 {
-        let bits = self.exponent + if self.mantissa == 0 { 0 } else { self.mantissa.trailing_zeros() as i32 };
-        if bits < 0 { bits.unsigned_abs() } else { 0 }
-    }
 }
 
 /// `magnitude * 2^exponent` with 24 significant bits, ties to even.

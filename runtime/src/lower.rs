@@ -218,8 +218,8 @@ fn rounding(rule: Rule) -> Option<Rounding> {
         Rule::AverageHalfAway | Rule::Softmax | Rule::Table | Rule::Bilinear10 | Rule::BilinearRational => {
             None
         }
-        Rule::BilinearSingle | Rule::Nearest | Rule::NearestSingle => None,
-        Rule::Move | Rule::Max | Rule::ArgMax => None,
+        Rule::BilinearSingle | Rule::NearestSingle => None,
+        Rule::Nearest | Rule::Move | Rule::Max | Rule::ArgMax => None,
     }
 }
 

@@ -34,6 +34,7 @@ impl Parallel for Inline {
 pub(crate) type Body<'f> = dyn Fn(Range<usize>, &mut [u8], &mut [u8]) + Sync + 'f;
 
 /// What the bands of a step work on: consecutive pieces of the output, each band with its own part of the scratch.
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "bands need locks; without them all runs inline"))]
 pub(crate) struct Banded<'a> {
     pub(crate) parallel: &'a dyn Parallel,
     /// At most [`MAX_BANDS`]; 1 runs inline.

@@ -18,7 +18,7 @@ use dyadic_kernels::requant::{Dyadic, Rounding};
 mod movement;
 mod run;
 
-pub(crate) use movement::Strided;
+pub(crate) use movement::{Nearest, Strided};
 pub(crate) use run::Context;
 
 /// What is known about a step before it runs.
@@ -169,9 +169,7 @@ pub(crate) enum Whole {
 #[derive(Debug)]
 pub(crate) enum Move {
     Nearest {
-        params: Resize,
-        /// Coordinates by float32 steps.
-        single: bool,
+        walk: Nearest,
         input: Source,
     },
     Pad {

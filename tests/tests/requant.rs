@@ -66,7 +66,7 @@ fn factors() -> impl Strategy<Value = Dyadic> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(20_000) })]
 
     #[test]
     fn rescales_are_their_definitions(acc in accumulators(), d in factors()) {
@@ -83,11 +83,11 @@ proptest! {
 
     /// Rounding a floor once more is rounding once: the form of the vector kernels.
     #[test]
-    fn floors_compose(acc in accumulators(), d in factors(), t in 31..=32) {
-        prop_assume!(d.shift > t);
+    fn floors_compose(acc in accumulators(), d in factors(), t in 31..=32i32) {
+        let d = Dyadic { shift: d.shift.max(33), ..d };
         let high = (i64::from(acc) * i64::from(d.multiplier)) >> t;
         let k = d.shift - t;
-        prop_assert_eq!((high + (1 << (k - 1))) >> k, rescale_once(acc, d));
+        prop_assert_eq!((high + (1i64 << (k - 1))) >> k, rescale_once(acc, d));
     }
 
     /// A multiplier whose low bits are zero may be shifted with its shift.
@@ -105,7 +105,7 @@ proptest! {
         prop_assert_eq!(i128::from(add_joint(a, b, m1, -m2, s)), half_up(difference, s));
         // In 32 bits, for codes of 9 bits after their zero points: halves of 12 bits.
         let (x, y) = (a >> 8, b >> 8);
-        if s >= 13 && s <= 44 {
+        if (13..=44).contains(&s) {
             let high = x * (m1 >> 12) + y * (m2 >> 12);
             let low = x * (m1 & 4095) + y * (m2 & 4095);
             let sum = i64::from(high + (low >> 12));

@@ -31,7 +31,7 @@ fn values() -> impl Strategy<Value = f32> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(20_000) })]
 
     #[test]
     fn steps_are_those_of_the_machine(a in values(), b in values()) {
@@ -56,12 +56,8 @@ proptest! {
     fn fixed_points(value in values(), bits in 0..31) {
         // Exact: a product with a power of two, and a sum of at most 53 bits.
         let scaled = f64::from(value) * f64::from(1u32 << bits);
-        prop_assume!(scaled.abs() < 1e9);
-        prop_assert_eq!(single(value).fixed_point(bits), (scaled + 0.5).floor() as i64);
-        let shifted = f64::from(value) * 2f64.powi(single(value).fraction_bits() as i32);
-        prop_assert_eq!(shifted, shifted.trunc());
-        if single(value).fraction_bits() > 0 {
-            prop_assert_ne!(shifted / 2.0, (shifted / 2.0).trunc());
+        if scaled.abs() < 1e15 {
+            prop_assert_eq!(single(value).fixed_point(bits), (scaled + 0.5).floor() as i64);
         }
     }
 }
@@ -137,6 +133,7 @@ fn bilinear_sizes() {
     for (input, output, channels) in [
         ([1, 2], [51, 121], 3),
         ([33, 33], [65, 129], 2),
+        ([33, 5], [513, 65], 21),
         ([13, 13], [50, 50], 4),
         ([7, 5], [14, 20], 33),
         ([35, 2], [12, 48], 1),
@@ -151,7 +148,7 @@ fn bilinear_sizes() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
 
     #[test]
     fn bilinear(

@@ -9,13 +9,13 @@ use crate::tensor::MAX_RANK;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct ConvParams {
-    /// Vertical and horizontal stride, at least 1.
+    /// Vertical and horizontal stride, 1 to 2^31 - 1.
     pub stride: [u32; 2],
-    /// Vertical and horizontal dilation, at least 1.
+    /// Vertical and horizontal dilation, 1 to 2^31 - 1.
     pub dilation: [u32; 2],
     /// Padding above and to the left.
     pub pad: [u32; 2],
-    /// Groups.
+    /// Groups, at least 1.
     pub groups: u32,
     /// First of `3 * out_channels` entries in `Constants`: bias, multipliers, shifts.
     pub constants_first: u32,
@@ -48,7 +48,8 @@ impl ScaleProduct {
     }
 }
 
-/// Addition and subtraction. `AddJoint` uses `multipliers[0..2]` and `shifts[0]`.
+/// Addition and subtraction. `AddJoint` uses `multipliers[0..2]` (0 to 2^24 - 1) and `shifts[0]` (1 to 62),
+/// `AddSeparate` the first two factors; what a rule does not use is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct AddParams {
@@ -80,13 +81,13 @@ pub struct MulParams {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct PoolParams {
-    /// Window height and width.
+    /// Window height and width, 1 to 2^31 - 1.
     pub kernel: [u32; 2],
-    /// Vertical and horizontal stride, at least 1.
+    /// Vertical and horizontal stride, 1 to 2^31 - 1.
     pub stride: [u32; 2],
     /// Padding above and to the left.
     pub pad: [u32; 2],
-    /// `AverageOnce`: first of `2 * taps` entries in `Constants`: multipliers, then shifts, by tap count - 1.
+    /// `AverageOnce`: first of `2 * taps` entries in `Constants`: multipliers, then shifts, by tap count - 1. Else 0.
     pub constants_first: u32,
     /// Lower clamp.
     pub lo: i32,
@@ -98,7 +99,7 @@ pub struct PoolParams {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct MeanParams {
-    /// Bit `i` set: axis `i` is reduced.
+    /// Bit `i` set: axis `i` of the input is reduced.
     pub axes: u32,
     /// Multiplier with the count folded in.
     pub multiplier: i32,
@@ -114,7 +115,7 @@ pub struct MeanParams {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct PadParams {
-    /// Elements before each axis; what comes behind follows from the output shape.
+    /// Elements before each axis, 0 from the output's rank on; what comes behind follows from the output shape.
     pub before: [u32; MAX_RANK],
     /// Fill value.
     pub value: i32,
@@ -134,7 +135,7 @@ pub struct ConcatParams {
 pub struct StridedCopyParams {
     /// Element that output element 0 comes from.
     pub start: u32,
-    /// Stride per output axis.
+    /// Stride per output axis, 0 from the output's rank on.
     pub strides: [i32; MAX_RANK],
 }
 
@@ -144,7 +145,7 @@ pub struct StridedCopyParams {
 pub struct TableParams {
     /// Table number.
     pub table: u32,
-    /// [`TableFunction`].
+    /// [`crate::operator::TableFunction`].
     pub function: u32,
     /// Lower clamp of the output.
     pub lo: i32,
@@ -160,11 +161,11 @@ pub struct TableParams {
 pub struct SoftmaxParams {
     /// Multiplier of the differences.
     pub multiplier: i32,
-    /// 0 to 30.
+    /// 0 to 31.
     pub left_shift: i32,
-    /// Differences below this count as zero; -255 to 0, or the smallest i32.
+    /// Differences below this count as zero; at most 0.
     pub diff_min: i32,
-    /// Beta as mantissa and exponent.
+    /// Beta as mantissa (1 to 2^24 - 1) and exponent (-149 to 127).
     pub beta: [i32; 2],
 }
 

@@ -39,6 +39,7 @@ pub(super) fn operators(view: &ModelView, starts: &Starts, tables: &mut TablesIn
             rule,
             input,
             output,
+            payload: starts.section(SectionKind::Constants),
             values: view.constants,
             constants: &mut constants,
             tables,

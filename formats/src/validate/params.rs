@@ -24,7 +24,8 @@ pub(super) struct Check<'c> {
     /// The first input.
     pub(super) input: &'c TensorRecord,
     pub(super) output: &'c TensorRecord,
-    /// The section `Constants`, and which part of it comes next.
+    /// The section `Constants`: where it lies, what it holds, and which part of it comes next.
+    pub(super) payload: Place,
     pub(super) values: &'c [i32],
     pub(super) constants: &'c mut Row,
     pub(super) tables: &'c mut TablesInUse,
@@ -39,10 +40,7 @@ impl Check<'_> {
             Params::AveragePool2d(p) | Params::MaxPool2d(p) => self.pool(p),
             Params::Mean(m) => self.mean(m),
             Params::Pad(p) => self.pad(p),
-            Params::Concat(c) => {
-                self.axis(offset_of!(ConcatParams, axis), c.axis, self.output)?;
-                Ok(())
-            }
+            Params::Concat(c) => self.axis(offset_of!(ConcatParams, axis), c.axis, self.output),
             Params::Reshape(_) | Params::Tile(_) => Ok(()),
             Params::StridedCopy(c) => self.strided_copy(c),
             Params::Table(t) => self.table(t),
@@ -69,61 +67,48 @@ impl Check<'_> {
         let p = self.place.at(offset_of!(ConvParams, constants_first));
         self.constants.take(p, c.constants_first.into(), 3 * u64::from(channels))?;
         // Bias first; `take` found all three lists inside the section.
-        self.factors(p, c.constants_first as usize + channels as usize, channels as usize)
+        self.factors(c.constants_first as usize + channels as usize, channels as usize)
     }
 
-    /// `count` multipliers from entry `first` of the constants on, then as many shifts: each pair a factor. `p` is the
-    /// field that points at them.
-    fn factors(&self, p: Place, first: usize, count: usize) -> Checked {
-        let (multipliers, shifts) = self.values[first..][..2 * count].split_at(count);
-        for (&multiplier, &shift) in multipliers.iter().zip(shifts) {
-            factor((p, multiplier), (p, shift))?;
-        }
-        Ok(())
+    /// `count` multipliers from entry `first` of the constants on, then as many shifts: each pair a factor.
+    fn factors(&self, first: usize, count: usize) -> Checked {
+        let value = |i: usize| (self.payload.at(4 * i), self.values[i]);
+        (first..first + count).try_for_each(|i| factor(value(i), value(i + count)))
     }
 
     fn add(&self, a: &AddParams) -> Checked {
         self.clamp(offset_of!(AddParams, lo), a.lo, a.hi)?;
-        let multiplier =
-            |i: usize| (self.place.at(offset_of!(AddParams, multipliers) + 4 * i), a.multipliers[i]);
+        let multiplier = |i: usize| {
+            let p = self.place.at(offset_of!(AddParams, multipliers) + 4 * i);
+            (p, a.multipliers[i])
+        };
         let shift = |i: usize| (self.place.at(offset_of!(AddParams, shifts) + 4 * i), a.shifts[i]);
         let unused = |(p, value): (Place, i32)| p.field(value == 0, "unused parameters", value, "0");
-        match self.rule {
-            Rule::AddSeparate => {
-                factor(multiplier(0), shift(0))?;
-                factor(multiplier(1), shift(1))?;
-                unused(multiplier(2))?;
-                unused(shift(2))
+        if self.rule == Rule::AddTflite {
+            for i in 0..3 {
+                factor(multiplier(i), shift(i))?;
+                // The shift is at least 16 behind `factor`. Inputs have factors of at most 1/2, the sum of at most 1.
+                let limit = 1i64 << (a.shifts[i] - i32::from(i < 2));
+                let (p, value) = shift(i);
+                let expected = "a factor of at most 1/2, of the sum at most 1";
+                p.field(i64::from(a.multipliers[i]) <= limit, "shift", value, expected)?;
             }
-            Rule::AddTflite => {
-                for i in 0..3 {
-                    factor(multiplier(i), shift(i))?;
-                    // `factor` bounds the shift. At most 1/2 for an input, below 1 for the sum.
-                    let at_most =
-                        if i < 2 { i64::from(a.multipliers[i]) <= 1 << (a.shifts[i] - 1) } else { true };
-                    let (p, value) = shift(i);
-                    p.field(
-                        at_most && value >= 31,
-                        "shift",
-                        value,
-                        "a factor of at most 1/2, below 1 for the sum",
-                    )?;
-                }
-                Ok(())
-            }
-            // Joint: every other rule was refused for this operator.
-            _ => {
-                for i in 0..2 {
-                    let (p, value) = multiplier(i);
-                    p.field((0..1 << 24).contains(&value), "multiplier", value, "0 to 2^24 - 1")?;
-                }
-                let (p, value) = shift(0);
-                p.field((1..=62).contains(&value), "shift", value, "1 to 62")?;
-                unused(multiplier(2))?;
-                unused(shift(1))?;
-                unused(shift(2))
-            }
+            return Ok(());
         }
+        if self.rule == Rule::AddSeparate {
+            factor(multiplier(0), shift(0))?;
+            factor(multiplier(1), shift(1))?;
+        } else {
+            // Joint: `operator` refused every other rule.
+            for (p, value) in [multiplier(0), multiplier(1)] {
+                p.field((0..1 << 24).contains(&value), "multiplier", value, "0 to 2^24 - 1")?;
+            }
+            let (p, value) = shift(0);
+            p.field((1..=62).contains(&value), "shift", value, "1 to 62")?;
+            unused(shift(1))?;
+        }
+        unused(multiplier(2))?;
+        unused(shift(2))
     }
 
     fn mul(&self, m: &MulParams) -> Checked {
@@ -144,7 +129,7 @@ impl Check<'_> {
         // Both sizes are below 2^31.
         let taps = u64::from(a.kernel[0]) * u64::from(a.kernel[1]);
         self.constants.take(p, a.constants_first.into(), 2 * taps)?;
-        self.factors(p, a.constants_first as usize, taps as usize)
+        self.factors(a.constants_first as usize, taps as usize)
     }
 
     fn mean(&self, m: &MeanParams) -> Checked {

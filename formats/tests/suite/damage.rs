@@ -1,16 +1,20 @@
 //! Any single damage is refused: every bit, every cut, every wrong boundary.
 
-use dyadic_format::{ModelView, Problem};
+use dyadic_format::{Contents, ModelView, Problem};
 
 use crate::models::{mixed, tiny};
 use crate::seal::{aligned, file, problem};
 
 /// Miri is slow: a part of the bits there, all of them elsewhere.
-const STEP: usize = if cfg!(miri) { 397 } else { 1 };
+const STEP: usize = if cfg!(miri) { 499 } else { 1 };
+
+fn models() -> Vec<Contents> {
+    if cfg!(miri) { vec![tiny()] } else { vec![tiny(), mixed()] }
+}
 
 #[test]
 fn every_flipped_bit_is_refused() {
-    for contents in [tiny(), mixed()] {
+    for contents in models() {
         let mut bytes = file(&contents);
         for bit in (0..bytes.len() * 8).step_by(STEP) {
             bytes[bit / 8] ^= 1 << (bit % 8);
@@ -23,7 +27,7 @@ fn every_flipped_bit_is_refused() {
 
 #[test]
 fn every_truncation_is_refused() {
-    for contents in [tiny(), mixed()] {
+    for contents in models() {
         let bytes = file(&contents);
         for length in (0..bytes.len()).step_by(STEP) {
             let expected = if length < 128 { 128 } else { bytes.len() as u64 };
@@ -35,8 +39,8 @@ fn every_truncation_is_refused() {
 
 #[test]
 fn every_extension_is_refused() {
-    let bytes = file(&mixed());
-    for more in [1, 63, 64, 65, 4096] {
+    let bytes = file(&tiny());
+    for more in [1, 63, 64, 65, 512] {
         for fill in [0, 255] {
             let mut longer = bytes.to_vec();
             longer.resize(bytes.len() + more, fill);
@@ -52,7 +56,7 @@ fn every_extension_is_refused() {
 #[test]
 fn short_files_of_any_size_are_refused() {
     let whole = file(&tiny());
-    for size in 0..=200 {
+    for size in (0..=200).step_by(if cfg!(miri) { 20 } else { 1 }) {
         for fill in [0, 0x44, 255] {
             assert!(problem(&vec![fill; size]).is_some());
         }
@@ -71,7 +75,7 @@ fn short_files_of_any_size_are_refused() {
 fn every_wrong_boundary_is_refused() {
     let bytes = file(&tiny());
     let mut shifted = aligned(&vec![0; bytes.len() + 64]);
-    for by in 0..64 {
+    for by in (0..64).step_by(if cfg!(miri) { 8 } else { 1 }) {
         shifted[by..by + bytes.len()].copy_from_slice(&bytes);
         let result = ModelView::open(&shifted[by..by + bytes.len()]);
         assert_eq!(result.map_err(|e| e.problem).err(), (by != 0).then_some(Problem::Misaligned));
@@ -80,10 +84,11 @@ fn every_wrong_boundary_is_refused() {
 
 #[test]
 fn swapped_blocks_are_refused() {
-    let bytes = file(&mixed());
+    let bytes = file(&if cfg!(miri) { tiny() } else { mixed() });
     let blocks = bytes.len() / 64;
-    for i in (0..blocks).step_by(if cfg!(miri) { 29 } else { 1 }) {
-        for j in i + 1..blocks {
+    let step = if cfg!(miri) { 7 } else { 1 };
+    for i in (0..blocks).step_by(step) {
+        for j in (i + 1..blocks).step_by(step) {
             let mut swapped = aligned(&bytes);
             for k in 0..64 {
                 swapped.swap(64 * i + k, 64 * j + k);

@@ -124,8 +124,9 @@ fn sections() {
     }
 }
 
-/// Parameters and rules of every kind, as an attempt with each rule shows them.
+/// The rules of every kind, as an attempt with each rule shows them.
 #[test]
+#[cfg_attr(miri, ignore = "slow there, and nothing but what other tests do")]
 fn rules_of_operators() {
     let contents = crate::models::mixed();
     for row in rows("Operator kinds") {

@@ -141,7 +141,7 @@ fn unknown_sections_are_passed_over_unless_they_must_be_understood() {
 #[test]
 fn the_digest_covers_every_byte_but_three_fields() {
     let bytes = file(&tiny());
-    for i in 0..bytes.len() {
+    for i in (0..bytes.len()).step_by(if cfg!(miri) { 211 } else { 1 }) {
         // The digest is compared by a view, so the view is made of the damaged file with its checksums made right.
         let mut damaged = aligned(&bytes);
         damaged[i] ^= 1;

@@ -43,7 +43,8 @@ impl Says {
 type Row = (&'static str, fn(&mut Contents), Says, SectionKind, usize);
 
 fn refuse(rows: &[Row]) {
-    for (name, change, says, kind, at) in rows {
+    // Under Miri, which is slow, a part of the rows.
+    for (name, change, says, kind, at) in rows.iter().step_by(if cfg!(miri) { 7 } else { 1 }) {
         let mut contents = mixed();
         change(&mut contents);
         let bytes = file(&contents);

@@ -134,7 +134,7 @@ fn add_every_length_and_clamp() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 300 }, failure_persistence: None, ..ProptestConfig::default() })]
     /// Factors as compilers make them.
     #[test]
     fn add_usual_factors(seed in any::<u64>(), subtract in any::<bool>(), shift in 22..27i32) {

@@ -133,7 +133,7 @@ fn geometry() -> impl Strategy<Value = Axis> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 1500 }, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn any_pool(
         batch in 1..3usize, y in geometry(), x in geometry(), channels in 1..70usize, band in 1..40usize,
@@ -150,7 +150,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 60 }, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn any_resize(
         batch in 1..3usize, input in [1..20usize, 1..20usize], output in [1..150usize, 1..150usize],
@@ -168,7 +168,7 @@ fn check_mean(extents: &[usize], mask: u8, seed: u64) -> usize {
     axes.iter_mut().enumerate().for_each(|(i, axis)| *axis = (mask >> i) & 1 == 1);
     let to = quants[random.within(0, 5) as usize];
     let shape = Dims::new(extents).unwrap();
-    let shift = if random.next() % 2 == 0 { random.within(16, 62) } else { random.within(31, 38) };
+    let shift = if random.next().is_multiple_of(2) { random.within(16, 62) } else { random.within(31, 38) };
     let p = Mean {
         shape,
         axes,
@@ -214,6 +214,8 @@ fn mean_over_the_middle() {
 const COORDINATES: [Coordinates; 3] =
     [Coordinates::Asymmetric, Coordinates::AlignCorners, Coordinates::HalfPixel];
 
+type Reference = fn(&Resize, &[u8], &mut [u8]);
+
 /// Both rules under all coordinate rules; returns how many fast kernels took it.
 fn check_resize(
     batch: usize,
@@ -231,7 +233,7 @@ fn check_resize(
     for coordinates in COORDINATES {
         for elem in [ElemType::U8, ElemType::S8] {
             let p = Resize { batch, input, output, channels, elem, coordinates };
-            let mut ops: Vec<(KernelOp, fn(&Resize, &[u8], &mut [u8]))> = vec![
+            let mut ops: Vec<(KernelOp, Reference)> = vec![
                 (KernelOp::Bilinear10, reference::bilinear_10bit),
                 (KernelOp::BilinearRational, reference::bilinear_rational),
             ];

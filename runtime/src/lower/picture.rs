@@ -2,15 +2,17 @@
 
 use dyadic_format::Rule;
 use dyadic_format::operator::{PoolParams, ResizeParams};
+use dyadic_kernels::ElemType;
 use dyadic_kernels::geometry::{Axis, Window};
 use dyadic_kernels::isa::IsaKind;
 use dyadic_kernels::params::{AveragePool, AverageRule, Coordinates, MaxPool, Resize};
+use dyadic_kernels::reference::{nearest_index, nearest_single_index};
 use dyadic_kernels::registry::{Choice, KernelOp};
 
 use super::operator::{ACTIVATIONS, BYTES, Operator};
 use super::{KernelName, named, quant};
 use crate::error::LoadError;
-use crate::step::{Action, Move, Rows};
+use crate::step::{Action, Move, Nearest, Rows};
 
 /// Largest pooling window along one axis. A window has no weights in the file that would bound the work it asks for.
 const MAX_POOL: u32 = 1 << 12;
@@ -120,21 +122,35 @@ pub(super) fn bilinear(
     let params = resize(op, p)?;
     op.require_elem(op.input(0), "type", &BYTES)?;
     let kernel_op = match op.rule() {
+        Rule::Bilinear10 => KernelOp::Bilinear10,
         Rule::BilinearRational => KernelOp::BilinearRational,
-        Rule::BilinearSingle => KernelOp::BilinearSingle,
-        // The format allows no other rule here.
-        _ => KernelOp::Bilinear10,
+        Rule::BilinearSingle => {
+            op.require_elem(op.input(0), "type under this rule", &[ElemType::U8])?;
+            KernelOp::BilinearSingle
+        }
+        rule => {
+            return Err(op.refusal("rule", format_args!("{}", rule.name()), "a rule of bilinear resizing"));
+        }
     };
-    if kernel_op == KernelOp::BilinearSingle {
-        op.require_elem(op.input(0), "type", &[dyadic_kernels::ElemType::U8])?;
-    }
     let kernel = choice.resize(kernel_op, &params);
     let kernel = kernel.ok_or_else(|| op.refusal("kernel", kernel_op, "one that takes these parameters"))?;
     Ok((Action::Rows(Rows::Bilinear { kernel, params, input: op.source(0)? }), named(kernel.kernel())))
 }
 
 pub(super) fn nearest(op: &Operator, p: &ResizeParams) -> Result<(Action, KernelName), LoadError> {
-    let single = op.rule() == Rule::NearestSingle;
-    let movement = Move::Nearest { params: resize(op, p)?, single, input: op.source(0)? };
-    Ok((Action::Move(movement), ("nearest_portable", IsaKind::Portable)))
+    let (params, input) = (resize(op, p)?, op.source(0)?);
+    let (align, half) =
+        (params.coordinates == Coordinates::AlignCorners, params.coordinates == Coordinates::HalfPixel);
+    let walk = match op.rule() {
+        Rule::Nearest => {
+            Nearest::new(&params, |o, size, out| nearest_index(o, size, out, params.coordinates))
+        }
+        Rule::NearestSingle => {
+            Nearest::new(&params, |o, size, out| nearest_single_index(o, size, out, align, half))
+        }
+        rule => {
+            return Err(op.refusal("rule", format_args!("{}", rule.name()), "a rule of nearest neighbours"));
+        }
+    };
+    Ok((Action::Move(Move::Nearest { walk, input }), ("nearest_portable", IsaKind::Portable)))
 }

@@ -1,6 +1,8 @@
 //! Data movement by contiguous runs: the same bytes as the reference, which moves single elements. Four-bit elements,
 //! which share bytes, are left to the reference.
 
+use alloc::vec::Vec;
+
 use dyadic_kernels::ElemType;
 use dyadic_kernels::params::{Dims, MAX_RANK, Resize};
 use dyadic_kernels::reference;
@@ -107,19 +109,55 @@ pub(super) fn tile(elem: ElemType, shape: &Dims, input: &[u8], out: &Dims, outpu
     }
 }
 
-/// See [`reference::nearest`].
-pub(super) fn nearest(p: &Resize, input: &[u8], output: &mut [u8]) {
-    let Some(width) = width(p.elem) else {
-        return reference::nearest(p, input, output);
-    };
-    let pixel = p.channels * width;
-    let ([in_h, in_w], [out_h, out_w]) = (p.input, p.output);
-    for (row, target) in output.chunks_exact_mut(out_w * pixel).enumerate() {
-        let iy = reference::nearest_index(row % out_h, in_h, out_h, p.coordinates);
-        let source = &input[(row / out_h * in_h + iy) * in_w * pixel..][..in_w * pixel];
-        for (ox, target) in target.chunks_exact_mut(pixel).enumerate() {
-            let ix = reference::nearest_index(ox, in_w, out_w, p.coordinates);
-            target.copy_from_slice(&source[ix * pixel..][..pixel]);
+/// Nearest neighbour: which input row and column every output row and column takes, worked out at load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Nearest {
+    elem: ElemType,
+    /// Elements of a pixel, pixels of an input row, rows of an input picture.
+    channels: usize,
+    width: usize,
+    height: usize,
+    rows: Vec<usize>,
+    columns: Vec<usize>,
+}
+
+impl Nearest {
+    /// `index(o, input, output)` is the input position of output position `o` along one axis.
+    pub(crate) fn new(p: &Resize, index: impl Fn(usize, usize, usize) -> usize) -> Nearest {
+        let axis = |i: usize| (0..p.output[i]).map(|o| index(o, p.input[i], p.output[i])).collect();
+        let [height, width] = p.input;
+        Nearest { elem: p.elem, channels: p.channels, width, height, rows: axis(0), columns: axis(1) }
+    }
+
+    /// See [`reference::nearest`].
+    pub(super) fn run(&self, input: &[u8], output: &mut [u8]) {
+        let Some(width) = width(self.elem) else { return self.run_elements(input, output) };
+        let pixel = self.channels * width;
+        let out_row = self.columns.len() * pixel;
+        for (row, target) in output.chunks_exact_mut(out_row).enumerate() {
+            let (picture, row) = (row / self.rows.len(), row % self.rows.len());
+            let start = (picture * self.height + self.rows[row]) * self.width * pixel;
+            let source = &input[start..][..self.width * pixel];
+            for (target, &column) in target.chunks_exact_mut(pixel).zip(&self.columns) {
+                target.copy_from_slice(&source[column * pixel..][..pixel]);
+            }
+        }
+    }
+
+    /// Element by element, for those that share bytes.
+    fn run_elements(&self, input: &[u8], output: &mut [u8]) {
+        let pictures = input.len() * 8 / self.elem.bits() / (self.height * self.width * self.channels);
+        let mut index = 0;
+        for picture in 0..pictures {
+            for &row in &self.rows {
+                for &column in &self.columns {
+                    let pixel = ((picture * self.height + row) * self.width + column) * self.channels;
+                    for c in 0..self.channels {
+                        self.elem.store(output, index, self.elem.load(input, pixel + c));
+                        index += 1;
+                    }
+                }
+            }
         }
     }
 }
@@ -307,7 +345,8 @@ mod tests {
                     let length = elem.bytes(6 * output[0] * output[1]).expect("a small tensor");
                     let (mut expected, mut found) = (vec![0; length], vec![0; length]);
                     reference::nearest(&p, &source, &mut expected);
-                    nearest(&p, &source, &mut found);
+                    let index = |o, size, out| reference::nearest_index(o, size, out, coordinates);
+                    Nearest::new(&p, index).run(&source, &mut found);
                     assert_eq!(found, expected, "{p:?}");
                 }
             }

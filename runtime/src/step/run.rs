@@ -208,12 +208,7 @@ impl Whole {
 impl Move {
     fn run(&self, inputs: &Inputs, output: &mut [u8]) {
         match self {
-            Move::Nearest { params, single: true, input } => {
-                reference::nearest_single(params, inputs.get(input), output);
-            }
-            Move::Nearest { params, single: false, input } => {
-                movement::nearest(params, inputs.get(input), output);
-            }
+            Move::Nearest { walk, input } => walk.run(inputs.get(input), output),
             Move::Pad { elem, shape, before, value, out, input } => {
                 movement::pad(*elem, shape, inputs.get(input), before, *value, out, output);
             }

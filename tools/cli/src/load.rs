@@ -5,18 +5,22 @@ use std::path::Path;
 use dyadic_format::records::GoldenRecord;
 use dyadic_format::seeded::Generator;
 use dyadic_format::write::{Contents, write};
-use dyadic_runtime::{Model, Options, Session};
+use dyadic_runtime::{LoadError, Model, Options, Session};
 
 use crate::args::Machine;
 use crate::error::{Error, Result};
 
 /// Maps a file.
 pub fn model(path: &Path) -> Result<Model> {
-    map(path).map_err(|e| Error::file(path, e))
+    map(path).map_err(|e| match e {
+        // This one names the file itself.
+        LoadError::Io { .. } => Error::Message(e.to_string()),
+        other => Error::file(path, other),
+    })
 }
 
 #[allow(unsafe_code, reason = "the contract of a memory map is passed on to the user of the command")]
-fn map(path: &Path) -> std::result::Result<Model, dyadic_runtime::LoadError> {
+fn map(path: &Path) -> std::result::Result<Model, LoadError> {
     // SAFETY: the help of the command says that a model must not be changed while a command runs on it.
     unsafe { Model::map(path) }
 }

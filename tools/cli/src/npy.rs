@@ -138,3 +138,54 @@ fn write_data<T: npyz::AutoSerialize + Copy>(
     writer.extend(data.iter().copied())?;
     writer.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write_data(&mut bytes, &[2, 3], &[1u8, 2, 3, 4, 5, 6]).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let array = parse(&sample()).unwrap();
+        assert_eq!(array, Array { shape: vec![2, 3], data: Data::U8(vec![1, 2, 3, 4, 5, 6]) });
+    }
+
+    #[test]
+    fn every_truncation_is_refused() {
+        let bytes = sample();
+        for length in 0..bytes.len() {
+            assert!(parse(&bytes[..length]).is_err(), "{length} bytes");
+        }
+    }
+
+    /// Damage may leave a readable file; it must never panic or reserve more than the file holds.
+    #[test]
+    fn every_changed_byte_is_read_or_refused() {
+        let bytes = sample();
+        for at in 0..bytes.len() {
+            for value in [0, 1, b'9', b'(', b',', 0x7f, 0xff] {
+                let mut damaged = bytes.clone();
+                damaged[at] = value;
+                if let Ok(array) = parse(&damaged) {
+                    assert!(array.shape.iter().product::<usize>() <= bytes.len());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lies_about_the_shape_are_refused() {
+        for shape in ["(4294967296, 4294967296)", "(18446744073709551615,)", "(99999999,)", "(-1,)"] {
+            let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}");
+            let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+            bytes.extend((header.len() as u16).to_le_bytes());
+            bytes.extend(header.as_bytes());
+            assert!(parse(&bytes).is_err(), "{shape}");
+        }
+    }
+}

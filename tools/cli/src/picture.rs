@@ -82,3 +82,40 @@ fn luma([r, g, b]: [u8; 3]) -> u8 {
     let sum = 19595 * u32::from(r) + 38470 * u32::from(g) + 7471 * u32::from(b);
     ((sum + (1 << 15)) >> 16) as u8
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static SAMPLE: &[u8] = include_bytes!("../sample/sample.png");
+
+    #[test]
+    fn damaged_pictures_are_read_or_refused() {
+        assert_eq!(decode(SAMPLE).unwrap().data.len(), 48 * 48 * 3);
+        for length in (0..SAMPLE.len()).step_by(7) {
+            // A decoder may give what it has of a picture that is cut short near its end.
+            let _ = decode(&SAMPLE[..length]);
+        }
+        for at in (0..SAMPLE.len()).step_by(5) {
+            let mut damaged = SAMPLE.to_vec();
+            damaged[at] ^= 0x55;
+            let _ = decode(&damaged);
+        }
+        assert!(decode(b"").is_err());
+        assert!(decode(b"<html></html>").is_err());
+    }
+
+    #[test]
+    fn a_header_that_claims_a_huge_picture_is_refused() {
+        let mut damaged = SAMPLE.to_vec();
+        damaged[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
+        assert!(decode(&damaged).is_err());
+    }
+
+    #[test]
+    fn gray_is_luma_and_bgr_is_reversed() {
+        let pixels = Pixels { height: 1, width: 2, channels: 3, data: vec![255, 0, 0, 10, 20, 30] };
+        assert_eq!(pixels.clone().ordered(ChannelOrder::Bgr).data, [0, 0, 255, 30, 20, 10]);
+        assert_eq!(pixels.ordered(ChannelOrder::Gray).data, [76, 18]);
+    }
+}

@@ -57,7 +57,7 @@ fn header_and_section_table() {
         ("records of 0 bytes", |f| tensors(f, RECORD), 4, 0, Field("record size", 0), |f| tensors(f, RECORD)),
         ("padding", |f| section(f, Inputs).0 + 60, 1, 9, Field("padding", 9), |f| section(f, Inputs).0 + 60),
     ];
-    for (name, field, width, value, says, at) in rows {
+    for (name, field, width, value, says, at) in rows.iter().step_by(if cfg!(miri) { 7 } else { 1 }) {
         let mut bytes = file(&mixed()).to_vec();
         let field = field(&bytes);
         put(&mut bytes, field, *value, *width);
@@ -101,7 +101,7 @@ fn checksums() {
 #[test]
 fn missing_sections() {
     let bytes = file(&mixed());
-    for &kind in SectionKind::ALL {
+    for &kind in SectionKind::ALL.iter().step_by(if cfg!(miri) { 7 } else { 1 }) {
         let mut pieces = pieces(&bytes);
         pieces.retain(|p| p.kind != kind as u32);
         let found = error(&assemble(&bytes, &pieces)).map(|e| e.problem);

@@ -8,13 +8,16 @@ use crate::requant::Dyadic;
 use crate::types::ElemType;
 
 /// 8-bit types. Joint: shifts 13 to 42. Separate: from 17. TFLite: input factors of at most 1/2, as they are, and a
-/// sum's factor below 1.
+/// sum's factor below 1/2.
 pub(crate) fn accepts(p: &Add) -> bool {
     let byte = |elem| matches!(elem, ElemType::U8 | ElemType::S8);
     let rule = match p.rule {
         AddRule::Joint { shift, .. } => (13..=42).contains(&shift),
         AddRule::Separate { first, second } => first.shift >= 17 && second.shift >= 17,
-        AddRule::Tflite { first, second, sum } => first.shift >= 31 && second.shift >= 31 && sum.shift >= 32,
+        AddRule::Tflite { first, second, sum } => {
+            let below_half = |factor: Dyadic| factor == HALF || factor.shift >= 32;
+            below_half(first) && below_half(second) && sum.shift >= 32
+        }
     };
     rule && byte(p.first.elem) && byte(p.second.elem) && byte(p.output.elem)
 }
@@ -55,7 +58,6 @@ struct Sum {
     finish: Finish,
 }
 
-#[expect(clippy::large_enum_variant, reason = "one value, on the stack")]
 enum Rule {
     Joint(Joint),
     /// Zero points in words; `negate` is all ones to subtract.
@@ -141,7 +143,7 @@ impl Once {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn of(&self, x: __m256i) -> __m256i {
-        let (even, odd) = products(x, self.multiplier);
+        let (even, odd) = products(x, self.multiplier, self.multiplier);
         let high = _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd);
         _mm256_sra_epi32(_mm256_add_epi32(high, self.round), self.right)
     }
@@ -194,38 +196,35 @@ fn term<const IS_HALF: bool>(x: __m256i, factor: &Twice) -> __m256i {
     if IS_HALF { _mm256_slli_epi32::<3>(x) } else { factor.of(_mm256_slli_epi32::<4>(x)) }
 }
 
-/// Two roundings.
+/// Two roundings of a factor below 1/2.
 struct Twice {
     multiplier: __m256i,
     round: __m256i,
     right: __m128i,
-    /// All ones when the second rounding takes place.
-    second: __m256i,
 }
 
 impl Twice {
-    /// `factor.shift` is at least 31.
+    /// `factor.shift` is at least 32; of [`HALF`], which [`term`] takes, something unused.
     #[target_feature(enable = "avx2")]
     fn new(factor: Dyadic) -> Twice {
-        let right = factor.shift - 31;
+        let right = (factor.shift - 31).max(1);
         Twice {
             multiplier: _mm256_set1_epi32(factor.multiplier),
-            round: _mm256_set1_epi32(if right > 0 { 1 << (right - 1) } else { 0 }),
+            round: _mm256_set1_epi32(1 << (right - 1)),
             right: _mm_cvtsi32_si128(right),
-            second: _mm256_set1_epi32(if right > 0 { -1 } else { 0 }),
         }
     }
 
     #[inline]
     #[target_feature(enable = "avx2")]
     fn of(&self, x: __m256i) -> __m256i {
-        let (even, odd) = products(x, self.multiplier);
+        let (even, odd) = products(x, self.multiplier, self.multiplier);
         let half = _mm256_set1_epi64x(1 << 30);
         let even = _mm256_srli_epi64::<31>(_mm256_add_epi64(even, half));
         let odd = _mm256_slli_epi64::<1>(_mm256_add_epi64(odd, half));
         let high = _mm256_blend_epi32::<0b1010_1010>(even, odd);
         // Ties away from zero: a negative value rounds up only from beyond the tie.
-        let negative = _mm256_and_si256(_mm256_srai_epi32::<31>(high), self.second);
+        let negative = _mm256_srai_epi32::<31>(high);
         let rounded = _mm256_add_epi32(_mm256_add_epi32(high, self.round), negative);
         _mm256_sra_epi32(rounded, self.right)
     }

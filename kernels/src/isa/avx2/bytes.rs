@@ -101,19 +101,22 @@ pub(crate) fn store(bytes: &mut [u8; 32], value: __m256i) {
     unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), value) }
 }
 
-/// The 64-bit products of the even 32-bit lanes and of the odd ones.
-///
-/// The intrinsic is a sign extension and a product to the compiler, which moves the former out of loops and then
-/// finds no instruction for the latter; so the instruction is written out.
+/// The odd 32-bit lanes, in the even ones.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(crate) fn products(a: __m256i, b: __m256i) -> (__m256i, __m256i) {
-    let a_odd = _mm256_shuffle_epi32::<0b11_11_01_01>(a);
-    let b_odd = _mm256_shuffle_epi32::<0b11_11_01_01>(b);
-    (multiply_even(a, b), multiply_even(a_odd, b_odd))
+pub(crate) fn odd_lanes(a: __m256i) -> __m256i {
+    _mm256_shuffle_epi32::<0b11_11_01_01>(a)
 }
 
-/// `vpmuldq`.
+/// The 64-bit products of the even 32-bit lanes and of the odd ones; `b_odd` are the [`odd_lanes`] of `b`.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(crate) fn products(a: __m256i, b: __m256i, b_odd: __m256i) -> (__m256i, __m256i) {
+    (multiply_even(a, b), multiply_even(odd_lanes(a), b_odd))
+}
+
+/// `vpmuldq`. The intrinsic is a sign extension and a product to the compiler, which moves the former out of loops and
+/// then finds no instruction for the latter; so the instruction is written out.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn multiply_even(a: __m256i, b: __m256i) -> __m256i {

@@ -7,7 +7,7 @@ use core::arch::x86_64::*;
 use core::ops::Range;
 
 use super::bytes::{self, Finish, Quads, offset, products};
-use crate::pack::depthwise::{BLOCK, PAIR_BYTES, first_channel, position};
+use crate::pack::depthwise::{BLOCK, PAIR_BYTES, first_channel};
 use crate::params::Conv;
 use crate::requant::Rounding;
 
@@ -20,6 +20,8 @@ pub(crate) struct Epilogue {
     /// Bias less zero point times the sum of weights; twice that for two roundings.
     bias: Quads,
     multiplier: Quads,
+    /// The odd lanes of the multiplier, in the even ones.
+    multiplier_odd: Quads,
     /// `2^(right - 1)`, 0 without a right shift.
     round: Quads,
     /// Right shift of the high half of the product.
@@ -42,6 +44,7 @@ impl Epilogue {
         let mut epilogue = Epilogue {
             bias: quads(p, block, p.bias),
             multiplier: quads(p, block, p.multipliers),
+            multiplier_odd: zero,
             round: zero,
             right: zero,
             left: zero,
@@ -54,6 +57,7 @@ impl Epilogue {
         let input_zero = _mm256_set1_epi32(p.input.zero_point + offset(p.input.elem));
         for (q, shift) in shifts.into_iter().enumerate() {
             epilogue.set_shift(q, shift, p.rounding);
+            epilogue.multiplier_odd[q] = bytes::odd_lanes(epilogue.multiplier[q]);
             let mut sum = zero[0];
             for pair in weights.chunks_exact(PAIR_BYTES) {
                 sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load(&pair[32 * q..]), _mm256_set1_epi16(1)));
@@ -94,62 +98,74 @@ impl Epilogue {
 /// The values of the channels of block `block`, in the order of the quads.
 #[target_feature(enable = "avx2")]
 fn quads(p: &Conv, block: usize, values: &[i32]) -> Quads {
-    let first = first_channel(p.out_channels, block);
-    let mut slots = [0; BLOCK];
     if p.out_channels < BLOCK {
-        for (slot, value) in slots.iter_mut().enumerate() {
-            *value = values[slot % p.out_channels];
-        }
-    } else {
-        slots.copy_from_slice(&values[first..first + BLOCK]);
+        return in_quads(&core::array::from_fn(|slot| values[slot % p.out_channels]));
     }
-    let mut lanes = [[0; 8]; 4];
-    for (slot, value) in slots.into_iter().enumerate() {
-        lanes[position(slot) / 8][position(slot) % 8] = value;
-    }
-    // SAFETY: the same size, and every bit pattern is a vector.
-    unsafe { core::mem::transmute(lanes) }
+    let first = first_channel(p.out_channels, block);
+    in_quads(values[first..].first_chunk().expect("a block lies inside the channels"))
 }
 
-/// One block of channels of a run of outputs.
+/// The values of 32 slots, in the order of the quads.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn in_quads(slots: &[i32; BLOCK]) -> Quads {
+    let mut quads = [_mm256_setzero_si256(); 4];
+    for (q, quad) in quads.iter_mut().enumerate() {
+        // SAFETY: four slots from 4q and from 16 + 4q, all below 32.
+        *quad = unsafe {
+            _mm256_loadu2_m128i(slots[16 + 4 * q..].as_ptr().cast(), slots[4 * q..].as_ptr().cast())
+        };
+    }
+    quads
+}
+
+/// One block of channels of a rectangle of outputs.
 #[derive(Debug)]
 pub(crate) struct Run<'a> {
     /// u8 values.
     pub(crate) source: &'a [u8],
-    /// Where each tap of output 0 lies in `source`, as many as the weights have.
+    /// Where each tap of the first output lies in `source`, as many as the weights have.
     pub(crate) taps: &'a [usize],
-    /// Distance between the inputs of two outputs.
-    pub(crate) step: usize,
     /// Packed weights of the block.
     pub(crate) weights: &'a [u8],
-    /// Distance between two outputs.
-    pub(crate) output_step: usize,
     /// Rounding.
     pub(crate) rounding: Rounding,
+    /// Distance between the inputs of two outputs of a row, and of two rows.
+    pub(crate) step: usize,
+    pub(crate) row: usize,
+    /// Distance between two outputs of a row, and between two rows.
+    pub(crate) output_step: usize,
+    pub(crate) output_row: usize,
 }
 
 impl Run<'_> {
-    /// Computes the outputs `range`. Output `range.start + i` is the 32 bytes from `i * output_step`, written in
-    /// order of `i`.
+    /// Computes the outputs `columns` of `rows`, 32 bytes each, in ascending order; `output` begins with the first.
     ///
     /// # Panics
     /// When a slice is too short.
     #[target_feature(enable = "avx2")]
-    pub(crate) fn compute(&self, range: Range<usize>, epilogue: &Epilogue, output: &mut [u8]) {
-        if range.is_empty() {
+    pub(crate) fn compute(
+        &self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        epilogue: &Epilogue,
+        output: &mut [u8],
+    ) {
+        if rows.is_empty() || columns.is_empty() {
             return;
         }
-        let last = range.end - 1;
+        let last = (rows.end - 1) * self.row + (columns.end - 1) * self.step;
+        let last_output = (rows.len() - 1) * self.output_row + (columns.len() - 1) * self.output_step;
         assert!(self.taps.len() * PAIR_BYTES == 2 * self.weights.len());
-        assert!(self.taps.iter().all(|tap| tap + last * self.step + BLOCK <= self.source.len()));
-        assert!((last - range.start) * self.output_step + BLOCK <= output.len());
+        assert!(self.taps.iter().all(|tap| tap + last + BLOCK <= self.source.len()));
+        assert!(last_output + BLOCK <= output.len());
         // SAFETY: the three assertions are the contract of `run`.
         unsafe {
             match (self.rounding == Rounding::Twice, epilogue.mixed) {
-                (false, false) => self.run::<false, false>(range, epilogue, output),
-                (false, true) => self.run::<false, true>(range, epilogue, output),
-                (true, false) => self.run::<true, false>(range, epilogue, output),
-                (true, true) => self.run::<true, true>(range, epilogue, output),
+                (false, false) => self.run::<false, false>(rows, columns, epilogue, output),
+                (false, true) => self.run::<false, true>(rows, columns, epilogue, output),
+                (true, false) => self.run::<true, false>(rows, columns, epilogue, output),
+                (true, true) => self.run::<true, true>(rows, columns, epilogue, output),
             }
         }
     }
@@ -160,25 +176,33 @@ impl Run<'_> {
     #[target_feature(enable = "avx2")]
     unsafe fn run<const TWICE: bool, const MIXED: bool>(
         &self,
-        range: Range<usize>,
+        rows: Range<usize>,
+        columns: Range<usize>,
         epilogue: &Epilogue,
         output: &mut [u8],
     ) {
         let (taps, weights, pairs) = (self.taps.as_ptr(), self.weights.as_ptr(), self.taps.len() / 2);
-        // SAFETY: offsets inside the slices by the contract.
-        unsafe {
-            let mut source = self.source.as_ptr().add(range.start * self.step);
-            let mut output = output.as_mut_ptr();
-            for _ in range {
-                // The count known to the compiler for the commonest window; one call each, so that all is inlined.
-                let sums = match pairs {
-                    5 => sums::<5>(source, taps, weights, pairs),
-                    _ => sums::<0>(source, taps, weights, pairs),
-                };
-                let bytes = epilogue.requantize::<TWICE, MIXED>(sums);
-                _mm256_storeu_si256(output.cast(), bytes);
-                source = source.wrapping_add(self.step);
-                output = output.wrapping_add(self.output_step);
+        for (i, row) in rows.enumerate() {
+            // SAFETY: offsets inside the slices by the contract.
+            unsafe {
+                let mut source = self.source.as_ptr().add(row * self.row + columns.start * self.step);
+                let mut output = output.as_mut_ptr().add(i * self.output_row);
+                for _ in columns.clone() {
+                    // The count known to the compiler for the commonest window; one call each, so that all is
+                    // inlined.
+                    let sums = match pairs {
+                        5 => sums::<5>(source, taps, weights, pairs),
+                        _ => sums::<0>(source, taps, weights, pairs),
+                    };
+                    let mut here: *const Epilogue = epilogue;
+                    // Hides from the compiler that it is the same every time: it would copy all of it to where
+                    // vectors straddle cache lines.
+                    core::arch::asm!("/* {0} */", inout(reg) here, options(readonly, nostack, preserves_flags));
+                    let bytes = (*here).requantize::<TWICE, MIXED>(sums);
+                    _mm256_storeu_si256(output.cast(), bytes);
+                    source = source.wrapping_add(self.step);
+                    output = output.wrapping_add(self.output_step);
+                }
             }
         }
     }
@@ -214,21 +238,43 @@ unsafe fn sums<const PAIRS: usize>(
     acc
 }
 
-/// Copies the 32 bytes at every multiple of `pitch` in `source` one behind the other, each byte exclusive-or
-/// `flip`.
-///
-/// # Panics
-/// When `source` holds fewer than `target` has room for.
-#[target_feature(enable = "avx2")]
-pub(crate) fn gather(source: &[u8], pitch: usize, flip: u8, target: &mut [u8]) {
-    let flip = _mm256_set1_epi8(flip as i8);
-    let count = target.len() / BLOCK;
-    assert!(count == 0 || (count - 1) * pitch + BLOCK <= source.len());
-    for i in 0..count {
-        // SAFETY: pixel `i` ends inside the source by the assertion and inside the target by its count.
-        unsafe {
-            let bytes = _mm256_loadu_si256(source.as_ptr().add(i * pitch).cast());
-            _mm256_storeu_si256(target.as_mut_ptr().add(i * BLOCK).cast(), _mm256_xor_si256(bytes, flip));
+/// Rows of pixels of which 32 bytes each are copied side by side.
+#[derive(Debug)]
+pub(crate) struct Gather {
+    /// Rows, at least one.
+    pub(crate) rows: usize,
+    /// Pixels of a row, at least one.
+    pub(crate) pixels: usize,
+    /// Distance between two pixels, and between two rows.
+    pub(crate) pitch: usize,
+    pub(crate) row: usize,
+    /// Distance between two rows of the copy.
+    pub(crate) target_row: usize,
+}
+
+impl Gather {
+    /// Copies the first 32 bytes of every pixel, each byte exclusive-or `flip`.
+    ///
+    /// # Panics
+    /// When a slice is too short.
+    #[target_feature(enable = "avx2")]
+    pub(crate) fn copy(&self, source: &[u8], flip: u8, target: &mut [u8]) {
+        let flip = _mm256_set1_epi8(flip as i8);
+        let (row, pixel) = (self.rows - 1, self.pixels - 1);
+        assert!(row * self.row + pixel * self.pitch + BLOCK <= source.len());
+        assert!(row * self.target_row + pixel * BLOCK + BLOCK <= target.len());
+        for row in 0..self.rows {
+            // SAFETY: the last pixel of the last row ends inside both slices by the assertions.
+            unsafe {
+                let mut from = source.as_ptr().add(row * self.row);
+                let mut to = target.as_mut_ptr().add(row * self.target_row);
+                for _ in 0..self.pixels {
+                    let bytes = _mm256_loadu_si256(from.cast());
+                    _mm256_storeu_si256(to.cast(), _mm256_xor_si256(bytes, flip));
+                    from = from.wrapping_add(self.pitch);
+                    to = to.wrapping_add(BLOCK);
+                }
+            }
         }
     }
 }
@@ -259,8 +305,7 @@ impl Epilogue {
             acc = _mm256_max_epi32(_mm256_min_epi32(acc, limit), lowest);
             acc = _mm256_sllv_epi32(acc, self.left[q]);
         }
-        let multiplier = self.multiplier[q];
-        let (mut even, mut odd) = products(acc, multiplier);
+        let (mut even, mut odd) = products(acc, self.multiplier[q], self.multiplier_odd[q]);
         if TWICE {
             let half = _mm256_set1_epi64x(1 << 31);
             even = _mm256_add_epi64(even, half);

@@ -1,21 +1,22 @@
 //! The walk over the picture for the AVX2 kernel.
 //!
-//! One block of channels at a time is gathered, row by row and padding included, into a ring of rows in scratch:
-//! every tap of every output is then one load at a fixed distance, there are no edges, and all of it stays in the
-//! first-level cache. s8 values are gathered as u8, plus 128.
+//! The output is cut into tiles. For each tile and block of channels the input is gathered, padding included, into
+//! scratch: every tap of every output is then one load at a fixed distance, there are no edges, and all of it stays
+//! in the first-level cache. s8 values are gathered as u8, plus 128.
 
 use core::ops::Range;
 
-use crate::geometry::{Axis, Segment};
-use crate::isa::avx2::depthwise::{Epilogue, MAX_TAPS, Run, gather};
+use crate::geometry::Axis;
+use crate::isa::avx2::depthwise::{Epilogue, Gather, MAX_TAPS, Run};
 use crate::pack::depthwise::{BLOCK, block_len, blocks, first_channel};
 use crate::params::Conv;
 use crate::requant::Rounding;
 use crate::types::ElemType;
 
-/// Input bytes that a group of output rows may read: every block of channels passes over them, so they should stay
-/// in the second-level cache.
-const GROUP_BYTES: usize = 128 << 10;
+/// Bytes of a gathered tile that are aimed at: most of a first-level cache. One row of outputs may need more.
+const TILE_BYTES: usize = 40 << 10;
+/// Most columns of a tile of whole blocks of channels.
+const TILE_COLUMNS: usize = 64;
 
 /// 8-bit activations, up to [`MAX_TAPS`] taps; with two roundings, accumulators below 2^30.
 pub(crate) fn accepts(p: &Conv) -> bool {
@@ -33,25 +34,44 @@ pub(crate) fn accepts(p: &Conv) -> bool {
     super::accepts(p) && weights && taps <= MAX_TAPS && fits
 }
 
-/// Positions from the first tap to the last.
-const fn reach(axis: &Axis) -> usize {
-    (axis.kernel - 1).saturating_mul(axis.dilation).saturating_add(1)
+/// How the output is cut, and what a tile of it needs.
+struct Tiling {
+    /// Output rows and columns of a tile.
+    rows: usize,
+    columns: usize,
+    /// Bytes from one gathered pixel, and from one gathered row, to the next.
+    pitch: usize,
+    row: usize,
 }
 
-/// Bytes from one gathered pixel to the next.
-const fn pitch(p: &Conv) -> usize {
-    if p.out_channels < BLOCK { p.out_channels } else { BLOCK }
+/// Input positions that `outputs` neighbouring outputs read, from the first to the last.
+const fn span(axis: &Axis, outputs: usize) -> usize {
+    let reach = (axis.kernel - 1).saturating_mul(axis.dilation).saturating_add(1);
+    (outputs - 1).saturating_mul(axis.stride).saturating_add(reach)
 }
 
-/// Pixels of a gathered row, and its bytes: whole vectors, one beyond the last pixel included.
-const fn row_len(p: &Conv) -> (usize, usize) {
-    let pixels = (p.window.x.output - 1).saturating_mul(p.window.x.stride).saturating_add(reach(&p.window.x));
-    (pixels, pixels.saturating_mul(pitch(p)).saturating_add(2 * BLOCK) / BLOCK * BLOCK)
+impl Tiling {
+    fn new(p: &Conv) -> Tiling {
+        let (y, x) = (&p.window.y, &p.window.x);
+        // With fewer channels a vector holds several pixels and writes beyond the last one of a row: rows are whole.
+        let columns = if p.out_channels < BLOCK { x.output } else { x.output.min(TILE_COLUMNS) };
+        let pitch = p.out_channels.min(BLOCK);
+        // Whole vectors, and one beyond the last pixel.
+        let row = span(x, columns).saturating_mul(pitch).saturating_add(2 * BLOCK) / BLOCK * BLOCK;
+        let room = (TILE_BYTES / row).saturating_sub(span(y, 1));
+        Tiling { rows: (1 + room / y.stride).min(y.output), columns, pitch, row }
+    }
+
+    /// Bytes of the tile of `rows` output rows.
+    fn bytes(&self, p: &Conv, rows: usize) -> usize {
+        span(&p.window.y, rows).saturating_mul(self.row)
+    }
 }
 
-/// The ring of rows, and room to align it.
+/// One gathered tile, and room to align it.
 pub(crate) fn scratch(p: &Conv) -> usize {
-    row_len(p).1.saturating_mul(reach(&p.window.y)).saturating_add(BLOCK)
+    let tiling = Tiling::new(p);
+    tiling.bytes(p, tiling.rows).saturating_add(BLOCK)
 }
 
 /// See [`crate::registry::ConvFn`].
@@ -64,136 +84,193 @@ pub(crate) fn depthwise(
     output: &mut [u8],
     scratch: &mut [u8],
 ) {
-    let channels = p.out_channels;
+    let (height, width) = (p.window.y.output, p.window.x.output);
+    let tiling = Tiling::new(p);
     // Vectors that straddle cache lines cost twice.
     let (_, scratch) = scratch.split_at_mut(scratch.as_ptr().align_offset(BLOCK).min(BLOCK));
-    let row_bytes = p.window.y.stride * p.window.x.input * p.in_channels;
-    let group = (GROUP_BYTES / row_bytes).max(1) * p.window.x.output;
-    let mut start = rows.start;
-    while start < rows.end {
-        let end = rows.end.min(start - start % group + group);
-        for block in 0..blocks(channels) {
-            let weights = &packed[block * block_len(p.window.taps())..][..block_len(p.window.taps())];
-            let epilogue = Epilogue::new(p, block, weights);
-            let first = first_channel(channels, block);
-            let mut ring = Ring { p, input, first, rows: scratch, loaded: None };
-            let mut at = start - rows.start;
-            for segment in p.window.segments(start..end) {
-                ring.advance(&segment);
-                ring.compute(&segment, weights, &epilogue, &mut output[at * channels + first..]);
-                at += segment.ox.len();
-            }
-        }
-        start = end;
-    }
-}
-
-/// The rows of one block of channels that the present output row reads.
-struct Ring<'a> {
-    p: &'a Conv<'a>,
-    input: &'a [u8],
-    /// First output channel of the block.
-    first: usize,
-    /// Row `r`, counted from the first row of padding, lies at slot `r mod` [`reach`].
-    rows: &'a mut [u8],
-    /// Picture, and the row after the last one gathered.
-    loaded: Option<(usize, usize)>,
-}
-
-impl Ring<'_> {
-    /// Gathers the rows that `segment` reads and the ring does not hold yet.
-    #[target_feature(enable = "avx2")]
-    fn advance(&mut self, segment: &Segment) {
-        let y = &self.p.window.y;
-        let first = segment.oy * y.stride;
-        let end = first + reach(y);
-        let held = self.loaded.filter(|&(picture, _)| picture == segment.picture);
-        for row in held.map_or(first, |(_, next)| next.max(first))..end {
-            self.gather(segment.picture, row);
-        }
-        self.loaded = Some((segment.picture, end));
-    }
-
-    /// Gathers one row.
-    #[target_feature(enable = "avx2")]
-    fn gather(&mut self, picture: usize, row: usize) {
-        let (y, x, channels) = (&self.p.window.y, &self.p.window.x, self.p.in_channels);
-        let (pixels, bytes) = row_len(self.p);
-        let (pitch, flip) = (pitch(self.p), flip(self.p));
-        let slot = &mut self.rows[row % reach(y) * bytes..][..bytes];
-        let padding = self.p.input.zero_point as u8 ^ flip;
-        let Some(iy) = row.checked_sub(y.pad).filter(|&iy| iy < y.input) else {
-            fill(slot, padding);
-            return;
-        };
-        let left = x.pad.min(pixels);
-        let inside = x.input.min(pixels - left);
-        let (before, rest) = slot.split_at_mut(left * pitch);
-        let (middle, after) = rest.split_at_mut(inside * pitch);
-        fill(before, padding);
-        fill(after, padding);
-        let source = &self.input[(picture * y.input + iy) * x.input * channels..][..x.input * channels];
-        if channels != self.p.out_channels {
-            // Depth multiplier: every output channel its own copy of the input.
-            let multiplier = self.p.out_channels / channels;
-            for (to, from) in middle.chunks_exact_mut(pitch).zip(source.chunks_exact(channels)) {
-                for (slot, byte) in to.iter_mut().enumerate() {
-                    *byte = from[(self.first + slot) / multiplier] ^ flip;
-                }
-            }
-        } else if channels < BLOCK {
-            for (to, &from) in middle.iter_mut().zip(source) {
-                *to = from ^ flip;
-            }
+    let mut pixel = rows.start;
+    while pixel < rows.end {
+        let (row, start, left) = (pixel / width, pixel % width, rows.end - pixel);
+        // Whole rows of one picture as far as they go; else what there is of a row.
+        let (count, end) = if start == 0 && left >= width {
+            ((left / width).min(height - row % height).min(tiling.rows), width)
         } else {
-            gather(&source[self.first..], channels, flip, middle);
+            (1, width.min(start + left))
+        };
+        for first in (start..end).step_by(tiling.columns) {
+            let columns = first..end.min(first + tiling.columns);
+            let at = (row * width + first - rows.start) * p.out_channels;
+            let tile =
+                Tile { p, tiling: &tiling, picture: row / height, oy: row % height, rows: count, columns };
+            tile.compute(packed, input, scratch, &mut output[at..]);
+        }
+        pixel += (count - 1) * width + end - start;
+    }
+}
+
+/// A rectangle of output pixels.
+struct Tile<'a> {
+    p: &'a Conv<'a>,
+    tiling: &'a Tiling,
+    picture: usize,
+    /// First row.
+    oy: usize,
+    rows: usize,
+    columns: Range<usize>,
+}
+
+/// The input positions under one axis of a tile that lie on the picture.
+struct Inside {
+    /// Position in the tile of the first.
+    offset: usize,
+    /// Position on the picture of the first.
+    first: usize,
+    count: usize,
+}
+
+impl Inside {
+    /// Of `outputs` outputs from `o`.
+    fn new(axis: &Axis, o: usize, outputs: usize) -> Inside {
+        let start = o * axis.stride;
+        let span = span(axis, outputs);
+        let offset = axis.pad.saturating_sub(start).min(span);
+        let first = (start + offset).saturating_sub(axis.pad).min(axis.input);
+        let count = (axis.input - first).min(span - offset);
+        Inside { offset, first, count }
+    }
+}
+
+impl Tile<'_> {
+    /// `output` begins with the first pixel of the tile.
+    #[target_feature(enable = "avx2")]
+    fn compute(&self, packed: &[u8], input: &[u8], scratch: &mut [u8], output: &mut [u8]) {
+        let (p, channels, taps) = (self.p, self.p.out_channels, self.p.window.taps());
+        let tile = &mut scratch[..self.tiling.bytes(p, self.rows)];
+        let [y, x] = [
+            Inside::new(&p.window.y, self.oy, self.rows),
+            Inside::new(&p.window.x, self.columns.start, self.columns.len()),
+        ];
+        // No block of channels writes to the padding.
+        self.pad(&y, &x, tile);
+        let offsets = self.offsets();
+        for block in 0..blocks(channels) {
+            let weights = &packed[block * block_len(taps)..][..block_len(taps)];
+            let first = first_channel(channels, block);
+            self.gather(first, [&y, &x], input, tile);
+            let run = Run {
+                source: tile,
+                taps: &offsets[..taps.next_multiple_of(2)],
+                weights,
+                rounding: p.rounding,
+                step: self.vector_pixels() * p.window.x.stride * self.tiling.pitch,
+                row: p.window.y.stride * self.tiling.row,
+                output_step: self.vector_pixels() * channels,
+                output_row: p.window.x.output * channels,
+            };
+            self.run(&run, &Epilogue::new(p, block, weights), &mut output[first..]);
         }
     }
 
-    /// The output pixels of `segment`; `output` begins with the block's first channel of its first pixel.
-    #[target_feature(enable = "avx2")]
-    fn compute(&self, segment: &Segment, weights: &[u8], epilogue: &Epilogue, output: &mut [u8]) {
-        let (p, pitch) = (self.p, pitch(self.p));
-        let (y, x, channels) = (&p.window.y, &p.window.x, p.out_channels);
-        let mut taps = [0; MAX_TAPS];
-        let mut n = 0;
-        let first = segment.oy * y.stride % reach(y);
-        for ky in 0..y.kernel {
-            let slot = first + ky * y.dilation;
-            let row = if slot < reach(y) { slot } else { slot - reach(y) } * row_len(p).1;
-            for kx in 0..x.kernel {
-                taps[n] = row + (segment.ox.start * x.stride + kx * x.dilation) * pitch;
-                n += 1;
+    /// Fills what lies outside the picture.
+    fn pad(&self, y: &Inside, x: &Inside, tile: &mut [u8]) {
+        let padding = self.p.input.zero_point as u8 ^ flip(self.p);
+        let pitch = self.tiling.pitch;
+        if pitch < BLOCK {
+            // Short pieces: one call for all.
+            tile.fill(padding);
+            return;
+        }
+        for (row, bytes) in tile.chunks_exact_mut(self.tiling.row).enumerate() {
+            let (before, rest) = bytes.split_at_mut(x.offset * pitch);
+            fill(before, padding);
+            if y.offset <= row && row < y.offset + y.count {
+                fill(&mut rest[x.count * pitch..], padding);
+            } else {
+                fill(rest, padding);
             }
         }
-        if n % 2 == 1 {
-            // Its weight is zero.
-            taps[n] = taps[n - 1];
+    }
+
+    /// Where each tap of the first output lies in the tile. With an odd count one more is read, times zero.
+    fn offsets(&self) -> [usize; MAX_TAPS] {
+        let (y, x) = (&self.p.window.y, &self.p.window.x);
+        let mut offsets = [0; MAX_TAPS];
+        for ky in 0..y.kernel {
+            for kx in 0..x.kernel {
+                offsets[ky * x.kernel + kx] =
+                    ky * y.dilation * self.tiling.row + kx * x.dilation * self.tiling.pitch;
+            }
         }
-        // With fewer channels than a vector has bytes, neighbouring pixels fill it when they are neighbours in the
-        // input too. What a vector writes beyond its pixels belongs to pixels computed later.
-        let pixels = if channels < BLOCK && x.stride == 1 { BLOCK / channels } else { 1 };
-        let (step, output_step) = (pixels * x.stride * pitch, pixels * channels);
-        let vectors = segment.ox.len().div_ceil(pixels);
-        let room = output.len().checked_sub(BLOCK).map_or(0, |rest| rest / output_step + 1);
-        let direct = vectors.min(room);
-        let taps = &taps[..n.next_multiple_of(2)];
-        let run = Run { source: self.rows, taps, step, weights, output_step, rounding: p.rounding };
-        run.compute(0..direct, epilogue, output);
-        for at in direct..vectors {
-            let mut bytes = [0; BLOCK];
-            run.compute(at..at + 1, epilogue, &mut bytes);
-            let length = (segment.ox.len() - at * pixels).min(pixels) * channels;
-            output[at * output_step..][..length].copy_from_slice(&bytes[..length]);
+        offsets
+    }
+
+    /// Pixels that one vector computes: with fewer channels than it has bytes neighbouring pixels fill it, when they
+    /// are neighbours in the input too.
+    fn vector_pixels(&self) -> usize {
+        let p = self.p;
+        if p.out_channels < BLOCK && p.window.x.stride == 1 { BLOCK / p.out_channels } else { 1 }
+    }
+
+    /// Copies the input of the output channels from `first` to its place between the padding.
+    #[target_feature(enable = "avx2")]
+    fn gather(&self, first: usize, [y, x]: [&Inside; 2], input: &[u8], tile: &mut [u8]) {
+        let (p, tiling, channels) = (self.p, self.tiling, self.p.in_channels);
+        if y.count == 0 || x.count == 0 {
+            return;
+        }
+        let row = p.window.x.input * channels;
+        let start = (self.picture * p.window.y.input + y.first) * row + x.first * channels;
+        let source = &input[start..];
+        let target = &mut tile[y.offset * tiling.row + x.offset * tiling.pitch..];
+        if channels == p.out_channels && channels >= BLOCK {
+            let rows =
+                Gather { rows: y.count, pixels: x.count, pitch: channels, row, target_row: tiling.row };
+            rows.copy(&source[first..], flip(p), target);
+            return;
+        }
+        let (multiplier, flip) = (p.out_channels / channels, flip(p));
+        for (source, target) in source.chunks(row).zip(target.chunks_mut(tiling.row)).take(y.count) {
+            let source = &source[..x.count * channels];
+            if multiplier == 1 {
+                target.iter_mut().zip(source).for_each(|(to, &from)| *to = from ^ flip);
+                continue;
+            }
+            // Every output channel its own copy of the input.
+            for (to, from) in target.chunks_mut(tiling.pitch).zip(source.chunks_exact(channels)) {
+                let copies = to.iter_mut().enumerate();
+                copies.for_each(|(slot, byte)| *byte = from[(first + slot) / multiplier] ^ flip);
+            }
+        }
+    }
+
+    /// The outputs of one block of channels. What a vector writes beyond its pixels belongs to pixels computed
+    /// later; where there are none, it goes through a buffer.
+    #[target_feature(enable = "avx2")]
+    fn run(&self, run: &Run, epilogue: &Epilogue, output: &mut [u8]) {
+        let vectors = self.columns.len().div_ceil(self.vector_pixels());
+        let length = output.len();
+        let room = |from: usize, step| length.checked_sub(from + BLOCK).map_or(0, |rest| rest / step + 1);
+        let whole = room((vectors - 1) * run.output_step, run.output_row).min(self.rows);
+        run.compute(0..whole, 0..vectors, epilogue, output);
+        for row in whole..self.rows {
+            let direct = room(row * run.output_row, run.output_step).min(vectors);
+            let at = length.min(row * run.output_row);
+            run.compute(row..row + 1, 0..direct, epilogue, &mut output[at..]);
+            for vector in direct..vectors {
+                let mut bytes = [0; BLOCK];
+                run.compute(row..row + 1, vector..vector + 1, epilogue, &mut bytes);
+                let pixels = (self.columns.len() - vector * self.vector_pixels()).min(self.vector_pixels());
+                let output = &mut output[row * run.output_row + vector * run.output_step..];
+                let length = pixels * self.p.out_channels;
+                output[..length].copy_from_slice(&bytes[..length]);
+            }
         }
     }
 }
 
-/// Mostly a few vectors of padding: no call for those.
+/// Fills whole vectors, mostly a few: no call for those.
 fn fill(bytes: &mut [u8], value: u8) {
-    let (vectors, rest) = bytes.as_chunks_mut::<BLOCK>();
-    vectors.iter_mut().for_each(|vector| *vector = [value; BLOCK]);
-    rest.fill(value);
+    bytes.as_chunks_mut::<BLOCK>().0.iter_mut().for_each(|vector| *vector = [value; BLOCK]);
 }
 
 /// What turns an input byte into u8.

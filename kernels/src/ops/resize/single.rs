@@ -4,12 +4,12 @@
 //! 255, by at most `2^-24` of it each: `2^-15`; four sums below 256: `2^-15`; two weights `1 - d`: `2^-16`. Weights in
 //! 24-bit fixed point add `2^-16`. Before the first half-pixel centre magnitudes double, and where that is so on both
 //! axes the blend is a code. In all less than `2^-12`: the exact blend plus one half, cut off, is the value unless it
-//! lies so near to a whole number, and only there the steps are taken. Where the weights of both axes have few bits, no
-//! step rounds at all and the exact blend decides always.
+//! lies so near to a whole number, and only there the steps are taken. Where coordinates and weights have few bits, no step
+//! rounds at all, and the rule is that of exact fractions.
 
 use core::ops::Range;
 
-use super::{CHANNELS, COLUMNS, accepts_10bit, blend};
+use super::{Axis, CHANNELS, COLUMNS, accepts_10bit, bilinear_rational, blend};
 use crate::params::{Coordinates, Resize};
 use crate::reference::resize_single::{self, SingleTaps};
 use crate::types::ElemType;
@@ -20,13 +20,21 @@ const WEIGHT_BITS: u32 = 24;
 const HALF: u64 = 1 << (2 * WEIGHT_BITS - 1);
 /// `2^-12` of a blend.
 const BAND: u64 = 1 << (2 * WEIGHT_BITS - 12);
-/// Fraction bits of both weights up to which every product and sum fits the 24 bits of a float32: values stay below
-/// 2^10, also where a half-pixel weight lies beyond 0 or 1.
-const EXACT_BITS: u32 = 14;
+/// Product of the units of both axes, powers of two, up to which no step rounds: products and sums then have at most
+/// 14 fraction bits, and they stay below 2^10, also where a half-pixel weight lies beyond 0 or 1.
+const EXACT_UNITS: usize = 1 << 14;
 
 /// u8.
 pub(crate) fn accepts_single(p: &Resize) -> bool {
     p.elem == ElemType::U8 && accepts_10bit(p)
+}
+
+/// Whether every coordinate, weight, product and sum is exact in float32, so that rule 15 gives the same values.
+fn is_exact(p: &Resize) -> bool {
+    let units = [Axis::new(p, 0).unit, Axis::new(p, 1).unit];
+    // Coordinates of 16 bits and a unit of 7 fit 24 bits.
+    let small = p.input.iter().chain(&p.output).all(|&extent| extent <= 1 << 16);
+    small && units.iter().all(|u| u.is_power_of_two() && *u <= 1 << 7) && units[0] * units[1] <= EXACT_UNITS
 }
 
 /// The taps of one output position, in fixed point and in float32.
@@ -36,8 +44,6 @@ struct Taps {
     upper: usize,
     /// Of `lower` and `upper`; their sum is 1.
     weights: [u32; 2],
-    /// Fraction bits of the float32 weight.
-    bits: u32,
     steps: SingleTaps,
 }
 
@@ -49,14 +55,16 @@ impl Taps {
         let one = 1 << WEIGHT_BITS;
         let fraction =
             if apart { steps.fraction.fixed_point(WEIGHT_BITS as i32).clamp(0, one) as u32 } else { 0 };
-        let weights = [one as u32 - fraction, fraction];
-        Taps { lower: steps.lower, upper: steps.upper, weights, bits: steps.fraction.fraction_bits(), steps }
+        Taps { lower: steps.lower, upper: steps.upper, weights: [one as u32 - fraction, fraction], steps }
     }
 }
 
 /// See [`crate::registry::ResizeFn`].
 #[inline(always)]
 pub(crate) fn bilinear_single(p: &Resize, input: &[u8], rows: Range<usize>, output: &mut [u8]) {
+    if is_exact(p) {
+        return bilinear_rational(p, input, rows, output);
+    }
     let ([in_h, in_w], [out_h, out_w], channels) = (p.input, p.output, p.channels);
     for start in (0..out_w).step_by(COLUMNS) {
         let columns = COLUMNS.min(out_w - start);
@@ -106,7 +114,7 @@ fn columns_of(columns: &[Taps], y: &Taps, lines: [&[u8]; 2], pitch: usize, outpu
             *byte = (sum >> (2 * WEIGHT_BITS)) as u8;
             doubt |= near_whole(sum);
         }
-        if doubt && y.bits + x.bits > EXACT_BITS {
+        if doubt {
             // Only the channels of this pixel: what lies behind them is computed with its own.
             for (c, byte) in bytes.iter_mut().enumerate().take(pitch) {
                 if near_whole(raised(left[c], right[c])) {
