@@ -190,29 +190,3 @@ fn coordinates_number(coordinates: Coordinates) -> u32 {
         Coordinates::HalfPixel => 3,
     }
 }
-
-/// Whether every float32 step of TFLite's u8 bilinear resize is exact, so that the rational rule gives the same: all
-/// weights are multiples of a power of two, and an 8-bit code times a weight of each axis fits the 24 bits of a
-/// mantissa.
-fn exact_in_single(from: &[usize], to: &[usize], coordinates: Coordinates) -> bool {
-    let bits = |axis: usize| match coordinates {
-        Coordinates::AlignCorners if to[axis] > 1 => step_bits(from[axis] - 1, to[axis] - 1),
-        Coordinates::AlignCorners | Coordinates::Asymmetric => step_bits(from[axis], to[axis]),
-        // Half-pixel weights leave 0 to 1 at the border, which only the float32 rule describes.
-        _ => None,
-    };
-    match (bits(1), bits(2)) {
-        (Some(y), Some(x)) => 8 + y + x <= 24,
-        _ => false,
-    }
-}
-
-/// Fraction bits of `numerator / denominator`, `None` when it has no end in base 2.
-fn step_bits(numerator: usize, denominator: usize) -> Option<u32> {
-    let (mut a, mut b) = (numerator, denominator);
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    let reduced = denominator / a.max(1);
-    reduced.is_power_of_two().then(|| reduced.trailing_zeros())
-}
