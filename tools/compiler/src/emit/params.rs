@@ -66,13 +66,7 @@ impl Emitter<'_> {
             Op::Tile => (Rule::Move, Params::Tile(NONE)),
             // TFLite resizes u8 bilinearly, and finds nearest neighbours, by float32 steps.
             Op::ResizeBilinear(coordinates) => {
-                let tflite = match from.elem {
-                    ElemType::U8 if exact_in_single(&from.shape, &to.shape, *coordinates) => {
-                        Rule::BilinearRational
-                    }
-                    ElemType::U8 => Rule::BilinearSingle,
-                    _ => Rule::Bilinear10,
-                };
+                let tflite = if from.elem == ElemType::U8 { Rule::BilinearSingle } else { Rule::Bilinear10 };
                 let params = ResizeParams { coordinates: coordinates_number(*coordinates) };
                 (self.by_contract(Rule::Bilinear10, tflite), Params::ResizeBilinear(params))
             }
