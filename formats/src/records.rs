@@ -40,8 +40,8 @@ pub struct IntervalRecord {
 pub struct PackedRecord {
     /// Operator number.
     pub operator: u32,
-    /// Layout number, at least 1: 1 panels of 16 columns with depth pairs, 2 depthwise blocks of 16 channels with tap
-    /// pairs. A reader passes over numbers that it does not know.
+    /// Layout number, at least 1: 1 panels of 16 output channels with depth pairs, 2 depthwise blocks of 32 channels with
+    /// tap pairs. A reader passes over numbers that it does not know.
     pub layout: u32,
     /// First byte in the `Packed` section, a multiple of 64.
     pub offset: u64,

@@ -1,7 +1,7 @@
 //! Packed weights for the wanted instruction sets: a cache in the file that the runtime uses in place.
 
 use dyadic_format::operator::ConvParams;
-use dyadic_format::{Contents, OperatorRecord, Params, Storage};
+use dyadic_format::{Contents, OperatorRecord, Params};
 use dyadic_kernels::geometry::{Axis, Window};
 use dyadic_kernels::isa::IsaKind;
 use dyadic_kernels::pack::{pack as pack_weights, packed_len};
@@ -38,35 +38,7 @@ pub(crate) fn pack(contents: &mut Contents, options: &Options) {
         }
     }
     if options.board {
-        drop_logical(contents);
-    }
-}
-
-/// Leaves out the logical bytes of weights whose every reader has them packed.
-pub(crate) fn drop_logical(contents: &mut Contents) {
-    let mut needed = vec![false; contents.tensors.len()];
-    let mut packed = vec![false; contents.tensors.len()];
-    for (number, op) in contents.operators.iter().enumerate() {
-        let has_packed = contents.packed_index.iter().any(|p| p.operator as usize == number);
-        for input in 0..usize::from(op.inputs) {
-            let tensor = contents.operands[op.operands_first as usize + input] as usize;
-            let weights = input == 1 && has_packed;
-            (packed[tensor], needed[tensor]) = (packed[tensor] || weights, needed[tensor] || !weights);
-        }
-    }
-    let all = std::mem::take(&mut contents.weights);
-    for number in 0..contents.tensors.len() {
-        let record = contents.tensors[number];
-        if record.storage != Storage::Constant as u8 {
-            continue;
-        }
-        if packed[number] && !needed[number] {
-            contents.tensors[number].storage = Storage::PackedOnly as u8;
-            contents.tensors[number].offset = 0;
-        } else {
-            let bytes = &all[record.offset as usize..][..record.bytes as usize];
-            contents.tensors[number].offset = contents.weights(bytes);
-        }
+        contents.leave_out_packed_weights();
     }
 }
 
