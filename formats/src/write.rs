@@ -7,7 +7,7 @@ use bytemuck::{Zeroable, bytes_of, cast_slice};
 
 use crate::ALIGNMENT;
 use crate::header::{HEADER_BYTES, Header, MAGIC, VERSION};
-use crate::operator::OperatorRecord;
+use crate::operator::{OperatorRecord, Params, Rule};
 use crate::records::{
     GoldenRecord, IntervalRecord, PackedRecord, ProvenanceRecord, RecipeRecord, ScaleRecord, TextRef,
 };
@@ -52,6 +52,37 @@ impl Contents {
     /// Adds the logical bytes of a constant on a 64-byte boundary and returns their offset.
     pub fn weights(&mut self, bytes: &[u8]) -> u64 {
         append_aligned(&mut self.weights, bytes)
+    }
+
+    /// Adds an operator of one output; `tables` follow the operands of a concatenation. Its intervals are none.
+    ///
+    /// # Panics
+    /// With more than 65,535 inputs, which no record can count.
+    pub fn operator(
+        &mut self,
+        name: &str,
+        rule: Rule,
+        params: Params,
+        inputs: &[u32],
+        output: u32,
+        tables: &[u32],
+    ) {
+        let record = OperatorRecord {
+            name: self.text(name),
+            kind: params.kind() as u16,
+            rule: rule as u16,
+            operands_first: self.operands.len() as u32,
+            inputs: u16::try_from(inputs.len()).expect("a record counts its inputs in 16 bits"),
+            outputs: 1,
+            intervals_first: self.intervals.len() as u32,
+            intervals_count: 0,
+            reserved: 0,
+            params: params.words(),
+        };
+        self.operands.extend(inputs);
+        self.operands.push(output);
+        self.operands.extend(tables);
+        self.operators.push(record);
     }
 
     /// Adds packed weights of an operator; operators in ascending order, and the layouts of each.

@@ -7,7 +7,7 @@ use dyadic_format::operator::{
 use dyadic_format::records::{
     ChannelOrder, GoldenRecord, IntervalRecord, ProvenanceRecord, RecipeRecord, ScaleRecord,
 };
-use dyadic_format::{Contents, ElemCode, OperatorRecord, Params, Rule, Storage, TensorRecord};
+use dyadic_format::{Contents, ElemCode, Params, Rule, Storage, TensorRecord};
 
 /// Fills contents in the order that the format demands.
 #[derive(Default)]
@@ -89,22 +89,7 @@ impl Builder {
         output: u32,
         tables: &[u32],
     ) {
-        let record = OperatorRecord {
-            name: self.contents.text(name),
-            kind: params.kind() as u16,
-            rule: rule as u16,
-            operands_first: self.contents.operands.len() as u32,
-            inputs: inputs.len() as u16,
-            outputs: 1,
-            intervals_first: self.contents.intervals.len() as u32,
-            intervals_count: 0,
-            reserved: 0,
-            params: params.words(),
-        };
-        self.contents.operands.extend(inputs);
-        self.contents.operands.push(output);
-        self.contents.operands.extend(tables);
-        self.contents.operators.push(record);
+        self.contents.operator(name, rule, params, inputs, output, tables);
     }
 
     /// Intervals of the operator that was added last.

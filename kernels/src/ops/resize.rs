@@ -191,14 +191,19 @@ fn columns_of(
         for (byte, (a, b)) in bytes.iter_mut().zip(left.iter().zip(&right)) {
             *byte = end(a.wrapping_mul(x.weights[0]).wrapping_add(b.wrapping_mul(x.weights[1])));
         }
-        // What a whole block writes beyond a pixel of fewer channels belongs to pixels of this row that follow.
-        let output = &mut output[i * pitch..];
-        match output.first_chunk_mut() {
-            Some(output) => *output = bytes,
-            None => {
-                let length = output.len().min(pitch);
-                output[..length].copy_from_slice(&bytes[..length]);
-            }
+        store_pixel(&bytes, pitch, &mut output[i * pitch..]);
+    }
+}
+
+/// Writes a block to the pixel of `pitch` channels that `output` begins with. What a whole block writes beyond a pixel
+/// of fewer channels belongs to pixels of this row that follow and are written later.
+#[inline(always)]
+fn store_pixel(bytes: &[u8; CHANNELS], pitch: usize, output: &mut [u8]) {
+    match output.first_chunk_mut() {
+        Some(output) => *output = *bytes,
+        None => {
+            let length = output.len().min(pitch);
+            output[..length].copy_from_slice(&bytes[..length]);
         }
     }
 }

@@ -8,9 +8,9 @@ use dyadic_kernels::requant::Rounding;
 use dyadic_kernels::{ElemType, pack, reference};
 use proptest::prelude::*;
 
-#[path = "../random/mod.rs"]
-mod random;
-use random::{Fill, Guarded, Random};
+#[path = "../common/mod.rs"]
+mod common;
+use common::{Fill, Guarded, Random, assert_taken, left_out};
 
 /// `[input, kernel, stride, dilation, pad]`, the output as long as the padding on both sides allows.
 fn axis([input, kernel, stride, dilation, pad]: [usize; 5]) -> Axis {
@@ -72,6 +72,9 @@ impl Case {
         let window = Window { y: axis(self.y), x: axis(self.x) };
         let outputs = self.channels * self.multiplier;
         let count = outputs * window.taps();
+        if left_out(self.batch * window.y.output * window.x.output * count) {
+            return Vec::new();
+        }
         let weights = random.bytes(self.weight.elem.bytes(count).unwrap(), self.fill);
         let bias: Vec<i32> = (0..outputs).map(|_| random.within(-self.bias, self.bias)).collect();
         let multipliers: Vec<i32> = (0..outputs)
@@ -148,7 +151,7 @@ fn channels_round_the_block() {
     {
         for (kernel, stride) in [(3, 1), (3, 2), (5, 1)] {
             let names = plain(channels, 9, kernel, stride).check();
-            assert_eq!(names.len(), 1 + usize::from(has_avx2()), "{names:?}");
+            assert_taken(names.len(), 1 + usize::from(has_avx2()));
         }
     }
 }
@@ -179,11 +182,11 @@ fn windows_of_many_taps() {
     let wide = |kernel, pad| [kernel + 1, kernel, 1, 1, pad];
     let case = plain(33, 4, 3, 1);
     let names = Case { y: wide(16, 3), x: wide(16, 8), ..case.clone() }.check();
-    assert_eq!(names.len(), 1 + usize::from(has_avx2()));
+    assert_taken(names.len(), 1 + usize::from(has_avx2()));
     Case { y: wide(1, 0), x: wide(256, 100), ..case.clone() }.check();
     // One tap more than the vector kernel takes.
     let names = Case { y: wide(1, 0), x: wide(257, 100), ..case }.check();
-    assert_eq!(names, ["depthwise_x8_portable"]);
+    assert!(cfg!(miri) || names == ["depthwise_x8_portable"]);
 }
 
 #[test]
@@ -206,8 +209,8 @@ fn large_accumulators() {
         let names = case.check();
         names.len()
     };
-    assert_eq!(count((1 << 30) - 255 * 255 * 9 - 1), 1 + usize::from(has_avx2()));
-    assert_eq!(count(i32::MAX), 1);
+    assert_taken(count((1 << 30) - 255 * 255 * 9 - 1), 1 + usize::from(has_avx2()));
+    assert_taken(count(i32::MAX), 1);
 }
 
 #[test]
@@ -306,7 +309,7 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 3000 }, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(common::cases(3000))]
     #[test]
     fn any_case(case in case()) {
         case.check();
@@ -319,6 +322,9 @@ fn packing_is_reversible() {
     for (elem, zero_point) in [(ElemType::S8, 0), (ElemType::S4, 0), (ElemType::U8, 131)] {
         for channels in [1, 3, 8, 24, 31, 32, 33, 63, 64, 70] {
             for kernel in [1, 2, 3] {
+                if left_out(0) {
+                    continue;
+                }
                 let mut random = Random(channels as u64);
                 let window = Window { y: axis([4, kernel, 1, 1, 0]), x: axis([4, kernel, 1, 1, 0]) };
                 let mut weights = random.bytes(elem.bytes(channels * window.taps()).unwrap(), Fill::Random);
@@ -364,7 +370,7 @@ fn depth_multipliers() {
     {
         for stride in [1, 2] {
             let names = Case { multiplier, ..plain(channels, 9, 3, stride) }.check();
-            assert_eq!(names.len(), 1 + usize::from(has_avx2()), "{names:?}");
+            assert_taken(names.len(), 1 + usize::from(has_avx2()));
         }
     }
 }

@@ -7,9 +7,9 @@ use dyadic_kernels::requant::Dyadic;
 use dyadic_kernels::{ElemType, reference};
 use proptest::prelude::*;
 
-#[path = "../random/mod.rs"]
-mod random;
-use random::{Fill, Guarded, Random};
+#[path = "../common/mod.rs"]
+mod common;
+use common::{Fill, Guarded, Random, assert_taken, left_out};
 
 /// The instruction sets of fast kernels.
 const FAST: [IsaKind; 2] = [IsaKind::Portable, IsaKind::Avx2];
@@ -31,6 +31,9 @@ fn whole(q: Quant) -> Output {
 
 /// Compares every kernel on the given values, in place and not; returns how many took the parameters.
 fn check_add(p: &Add, first: &[u8], second: &[u8]) -> usize {
+    if left_out(first.len()) {
+        return 0;
+    }
     let mut expected = vec![0; first.len()];
     reference::add_equal_shapes(p, Some(first), second, &mut expected);
     let mut count = 0;
@@ -52,7 +55,8 @@ fn check_add(p: &Add, first: &[u8], second: &[u8]) -> usize {
 
 /// All 65,536 pairs of bytes.
 fn all_pairs() -> (Vec<u8>, Vec<u8>) {
-    (0..=u16::MAX).map(|i| (i as u8, (i >> 8) as u8)).unzip()
+    let stride = if cfg!(miri) { 8191 } else { 1 };
+    (0..=u16::MAX).step_by(stride).map(|i| (i as u8, (i >> 8) as u8)).unzip()
 }
 
 fn fast_count() -> usize {
@@ -72,7 +76,7 @@ fn add_all_pairs_joint() {
             let (m1, m2) = (factor()[shift as usize % 6], factor()[(shift as usize + 1) % 6]);
             let p = Add { first, second, subtract, rule: AddRule::Joint { m1, m2, shift }, output };
             let count = check_add(&p, &a, &b);
-            assert_eq!(count, if (13..=42).contains(&shift) { fast_count() } else { 1 });
+            assert_taken(count, if (13..=42).contains(&shift) { fast_count() } else { 1 });
         }
     }
 }
@@ -113,7 +117,7 @@ fn add_all_pairs_separate_and_tflite() {
                 let mut draw = || quants[random.within(0, 7) as usize];
                 let (first, second, output) = (draw(), draw(), whole(draw()));
                 let count = check_add(&Add { first, second, subtract, rule, output }, &a, &b);
-                assert!(count == fast_count() || shift == 16 || 78 - shift == 16 || shift < 32);
+                assert!(cfg!(miri) || count == fast_count() || shift == 16 || 78 - shift == 16 || shift < 32);
             }
         }
     }
@@ -134,7 +138,7 @@ fn add_every_length_and_clamp() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 300 }, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(common::cases(300))]
     /// Factors as compilers make them.
     #[test]
     fn add_usual_factors(seed in any::<u64>(), subtract in any::<bool>(), shift in 22..27i32) {
@@ -159,6 +163,9 @@ proptest! {
 fn table_all_values() {
     let mut random = Random(4);
     for length in (0..=130).chain([256, 300]) {
+        if left_out(length) {
+            continue;
+        }
         let table: [u8; 256] = random.bytes(256, Fill::Random).try_into().unwrap();
         // All 256 values from a changing start.
         let values: Vec<u8> = (0..length).map(|i| (i * 37 + length) as u8).collect();
@@ -184,6 +191,9 @@ fn softmax_rows() {
     for depth in (1..=40).chain([255, 256, 257, 1001, 4095]) {
         for fill in fills {
             for elem in [ElemType::U8, ElemType::S8] {
+                if left_out(depth) {
+                    continue;
+                }
                 let left_shift = random.within(0, 30);
                 let multiplier = random.within(1 << 30, i32::MAX);
                 let exact = -((((1i64 << 5) - 1) << 26) >> left_shift) as i32;

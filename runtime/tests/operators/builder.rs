@@ -3,7 +3,7 @@
 use dyadic_format::records::TextRef;
 use dyadic_format::tensor::MAX_RANK;
 use dyadic_format::write::write;
-use dyadic_format::{Contents, OperatorRecord, Params, Rule, Storage, TensorRecord};
+use dyadic_format::{Contents, Params, Rule, Storage, TensorRecord};
 use dyadic_kernels::ElemType;
 use dyadic_runtime::{LoadError, Model};
 
@@ -88,20 +88,7 @@ impl Builder {
 
     /// `extra` are the table numbers of a concatenation.
     pub fn operator(&mut self, rule: Rule, params: Params, inputs: &[u32], output: u32, extra: &[u32]) {
-        let record = OperatorRecord {
-            name: TextRef::default(),
-            kind: params.kind() as u16,
-            rule: rule as u16,
-            operands_first: self.contents.operands.len() as u32,
-            inputs: inputs.len() as u16,
-            outputs: 1,
-            intervals_first: self.contents.intervals.len() as u32,
-            intervals_count: 0,
-            reserved: 0,
-            params: params.words(),
-        };
-        self.contents.operands.extend(inputs.iter().chain([&output]).chain(extra));
-        self.contents.operators.push(record);
+        self.contents.operator("", rule, params, inputs, output, extra);
     }
 
     pub fn output(&mut self, number: u32) {

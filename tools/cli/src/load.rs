@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use dyadic_format::records::GoldenRecord;
-use dyadic_format::seeded::Generator;
 use dyadic_format::write::{Contents, write};
 use dyadic_runtime::{LoadError, Model, Options, Session};
 
@@ -48,21 +47,11 @@ const GOLDEN_SEED: u64 = 1;
 pub fn add_self_test(contents: &mut Contents) -> Result<()> {
     let model = Model::copy_of(&write(contents)).map_err(|e| Error::Message(e.to_string()))?;
     let mut session = Session::new(model, &Options::default()).map_err(|e| Error::Message(e.to_string()))?;
-    fill_seeded(&mut session, GOLDEN_SEED);
+    session.fill_seeded(GOLDEN_SEED);
     session.run().map_err(|e| Error::Message(e.to_string()))?;
     for output in 0..contents.outputs.len() {
         let digest = *blake3::hash(session.output(output)).as_bytes();
         contents.golden.push(GoldenRecord { seed: GOLDEN_SEED, output: output as u32, reserved: 0, digest });
     }
     Ok(())
-}
-
-/// Fills every input with the seeded values that `FORMAT.md` defines.
-pub fn fill_seeded(session: &mut Session, seed: u64) {
-    let model = session.model().clone();
-    let view = model.view();
-    let mut generator = Generator::new(seed);
-    for (index, info) in model.inputs().iter().enumerate() {
-        generator.fill(&view.tensors()[info.number], session.input_mut(index));
-    }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use dyadic_format::operator::{NO_TABLE, NoParams, TableFunction};
-use dyadic_format::{Contents, OperatorRecord, Params, Rule, Storage, TensorRecord};
+use dyadic_format::{Contents, Params, Rule, Storage, TensorRecord};
 
 use crate::ir::{Graph, Node, Op, Tensor, TensorId};
 use crate::memory_plan::MemoryPlan;
@@ -38,7 +38,7 @@ pub enum EmitError {
         /// Where.
         source: Overflow,
     },
-    /// A node's arithmetic cannot be reproduced under the contract.
+    /// A node cannot be written: its arithmetic under the contract, or its size.
     #[error("{node}: {reason}")]
     Contract {
         /// The node's sources.
@@ -194,6 +194,10 @@ impl<'a> Emitter<'a> {
 
     fn node(&mut self, node: &Node) -> Result<(), EmitError> {
         let failed = |source| EmitError::Factor { node: name(node), source };
+        if node.inputs.len() > usize::from(u16::MAX) {
+            let reason = format!("{} inputs where a record counts at most {}", node.inputs.len(), u16::MAX);
+            return Err(EmitError::Contract { node: name(node), reason });
+        }
         let (rule, params, tables) = match &node.op {
             Op::Conv(conv) => {
                 let (rule, params) = self.convolution(node, conv).map_err(failed)?;
@@ -209,22 +213,9 @@ impl<'a> Emitter<'a> {
                 (rule, params, Vec::new())
             }
         };
-        let operands: Vec<u32> = node.inputs.iter().chain([&node.output]).map(|&t| self.tensor(t)).collect();
-        let record = OperatorRecord {
-            name: self.contents.text(&name(node)),
-            kind: params.kind() as u16,
-            rule: rule as u16,
-            operands_first: self.contents.operands.len() as u32,
-            inputs: node.inputs.len() as u16,
-            outputs: 1,
-            intervals_first: 0,
-            intervals_count: 0,
-            reserved: 0,
-            params: params.words(),
-        };
-        self.contents.operands.extend(operands);
-        self.contents.operands.extend(tables);
-        self.contents.operators.push(record);
+        let inputs: Vec<u32> = node.inputs.iter().map(|&t| self.tensor(t)).collect();
+        let output = self.tensor(node.output);
+        self.contents.operator(&name(node), rule, params, &inputs, output, &tables);
         Ok(())
     }
 

@@ -9,7 +9,7 @@
 
 use core::ops::Range;
 
-use super::{Axis, CHANNELS, COLUMNS, accepts_10bit, bilinear_rational, blend};
+use super::{Axis, CHANNELS, COLUMNS, accepts_10bit, bilinear_rational, blend, store_pixel};
 use crate::params::{Coordinates, Resize};
 use crate::reference::resize_single::{self, SingleTaps};
 use crate::types::ElemType;
@@ -122,14 +122,7 @@ fn columns_of(columns: &[Taps], y: &Taps, lines: [&[u8]; 2], pitch: usize, outpu
                 }
             }
         }
-        let output = &mut output[i * pitch..];
-        match output.first_chunk_mut() {
-            Some(output) => *output = bytes,
-            None => {
-                let length = output.len().min(pitch);
-                output[..length].copy_from_slice(&bytes[..length]);
-            }
-        }
+        store_pixel(&bytes, pitch, &mut output[i * pitch..]);
     }
 }
 

@@ -126,7 +126,7 @@ struct Buffers {
 
 impl Buffers {
     fn seeded(session: &mut Session) -> Buffers {
-        load::fill_seeded(session, 1);
+        session.fill_seeded(1);
         let count = session.model().inputs().len();
         Buffers { inputs: (0..count).map(|i| session.input_mut(i).to_vec()).collect() }
     }

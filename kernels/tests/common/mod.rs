@@ -1,5 +1,10 @@
-//! A small deterministic generator, and buffers that notice writes beyond them.
+//! What the suites share: a small deterministic generator, buffers that notice writes beyond them, and how many cases
+//! are tried where.
 #![allow(dead_code, reason = "every test file uses a part")]
+
+use std::cell::Cell;
+
+use proptest::test_runner::Config;
 
 /// SplitMix64.
 pub struct Random(pub u64);
@@ -67,4 +72,24 @@ impl Guarded {
         assert!(before.iter().chain(after).all(|&byte| byte == CANARY), "written beyond the buffer");
         bytes
     }
+}
+
+/// A property test of so many cases: 3 under Miri, and what `PROPTEST_CASES` says where it is set.
+pub fn cases(count: u32) -> Config {
+    let set = std::env::var("PROPTEST_CASES").ok().and_then(|v| v.parse().ok());
+    let cases = set.unwrap_or(if cfg!(miri) { 3 } else { count });
+    Config { cases, failure_persistence: None, ..Config::default() }
+}
+
+/// How many kernels took a case; Miri may have left the case out.
+#[track_caller]
+pub fn assert_taken(found: usize, expected: usize) {
+    assert!(cfg!(miri) || found == expected, "{found} kernels took the case where {expected} were expected");
+}
+
+/// Whether a case of a long list is left out here. Miri is some hundred times slower than a CPU: it takes the first and
+/// then every 97th case of a test, and none of more than 2048 steps of work.
+pub fn left_out(work: usize) -> bool {
+    thread_local!(static SEEN: Cell<usize> = const { Cell::new(0) });
+    cfg!(miri) && (work > 2048 || SEEN.replace(SEEN.get() + 1) % 97 != 0)
 }
