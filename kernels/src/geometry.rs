@@ -37,18 +37,6 @@ impl Axis {
         first..last.max(first)
     }
 
-    /// The output positions whose every tap falls on the input.
-    pub fn interior(&self) -> Range<usize> {
-        let reach = (self.kernel - 1) * self.dilation;
-        let first = self.pad.div_ceil(self.stride).min(self.output);
-        // last o with o*stride + reach - pad < input
-        let last = match (self.input + self.pad).checked_sub(reach + 1) {
-            Some(room) => (room / self.stride + 1).min(self.output),
-            None => first,
-        };
-        first..last.max(first)
-    }
-
     /// Every extent, stride and dilation at least 1, and no product in the index arithmetic overflows.
     pub fn is_valid(&self) -> bool {
         let nonzero = [self.input, self.output, self.kernel, self.stride, self.dilation];

@@ -1,9 +1,10 @@
 //! Instruction sets: names, detection, and one private module each with the micro-kernels written for it.
 //!
-//! The modules hold all `unsafe` code of the crate. A module's token (such as `avx2::Avx2`) is made only inside a
+//! The modules hold all `unsafe` code of the crate but the call of a kernel in [`crate::registry`]. A module's token (such as `avx2::Avx2`) is made only inside a
 //! kernel entry, whose caller proved that the CPU has the instruction set; owning it is that proof.
 
 #[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "intrinsics")]
 pub(crate) mod avx2;
 pub(crate) mod portable;
 

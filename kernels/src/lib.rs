@@ -3,13 +3,14 @@
 //! * [`reference`](mod@reference) is the specification in code: one naive, safe function per operation.
 //!   `ARITHMETIC.md` states the same in formulas.
 //! * `ops` holds the fast kernel bodies, written once over the micro-kernels of [`isa`].
-//! * [`registry`] lists every kernel, one row each; the runtime, the tests, the benches and `dyadic kernels`
-//!   read that list and nothing else.
+//! * [`registry`] lists every fast kernel, one row each; the runtime, the tests, the benches and `dyadic kernels`
+//!   read that list.
 //!
 //! Every tensor is a byte slice with an [`ElemType`]; shapes are NHWC, weights OHWI. No function allocates, and
 //! no float type occurs in this crate. A fast kernel that differs from the reference in one bit is a bug.
 #![no_std]
 #![deny(missing_docs)]
+#![deny(unsafe_code)]
 #![deny(clippy::float_arithmetic, clippy::disallowed_types, clippy::disallowed_methods)]
 
 #[cfg(feature = "std")]

@@ -9,9 +9,12 @@ use crate::registry::Layout;
 pub(crate) mod depthwise;
 pub(crate) mod panels;
 
-/// Bytes of the weights of `p` in `layout`, saturating at `usize::MAX`. [`Layout::Logical`] counts the logical
-/// bytes.
+/// Bytes of the weights of `p` in `layout`, saturating at `usize::MAX`, which stands for invalid parameters too.
+/// [`Layout::Logical`] counts the logical bytes.
 pub fn packed_len(layout: Layout, p: &Conv) -> usize {
+    if !p.has_valid_weights() {
+        return usize::MAX;
+    }
     match layout {
         Layout::Logical => logical_len(p),
         Layout::Panels16x2 => panels::packed_len(p),
@@ -22,7 +25,7 @@ pub fn packed_len(layout: Layout, p: &Conv) -> usize {
 /// Packs `p.weights` into `packed`. `false` when one of the two has not the length that `p` says or the layout has
 /// no form for the weight type; `packed` is then unspecified.
 pub fn pack(layout: Layout, p: &Conv, packed: &mut [u8]) -> bool {
-    if p.weights.len() != logical_len(p) || packed.len() != packed_len(layout, p) {
+    if !p.has_valid_weights() || p.weights.len() != logical_len(p) || packed.len() != packed_len(layout, p) {
         return false;
     }
     match layout {
@@ -38,7 +41,7 @@ pub fn pack(layout: Layout, p: &Conv, packed: &mut [u8]) -> bool {
 /// The inverse of [`pack`]: writes the logical weights. `false` when a length does not fit, when padding is not
 /// the weights' zero point or when `packed` holds a code that no logical weight has; `logical` is then unspecified.
 pub fn unpack(layout: Layout, p: &Conv, packed: &[u8], logical: &mut [u8]) -> bool {
-    if logical.len() != logical_len(p) || packed.len() != packed_len(layout, p) {
+    if !p.has_valid_weights() || logical.len() != logical_len(p) || packed.len() != packed_len(layout, p) {
         return false;
     }
     match layout {

@@ -5,6 +5,10 @@ use crate::geometry::Window;
 use crate::requant::{Dyadic, Rounding, saturate};
 use crate::types::ElemType;
 
+mod valid;
+
+pub use valid::Valid;
+
 /// Type and zero point of an activation tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quant {
@@ -19,7 +23,7 @@ pub struct Quant {
 pub struct Output {
     /// Element type.
     pub elem: ElemType,
-    /// Zero point of the output.
+    /// Zero point of the output; within the range of the type.
     pub zero_point: i32,
     /// Lower clamp.
     pub lo: i32,
@@ -219,16 +223,16 @@ pub enum AverageRule<'a> {
     /// `clamp(zp_out + rescale_once(sum - n*zp_in))`, the factor `s_in / (s_out * n)`; one factor per count of
     /// valid taps, entry `n - 1` for `n` taps.
     Rescale {
-        /// Multipliers, indexed by count - 1.
+        /// Multipliers, indexed by count - 1; as many as the window has taps.
         multipliers: &'a [i32],
         /// Shifts, indexed by count - 1.
         shifts: &'a [i32],
     },
-    /// TFLite: raw codes, `sum / n` rounded half away from zero, scale and zero point unchanged.
+    /// TFLite: raw codes of 8 bits, `sum / n` rounded half away from zero, scale and zero point unchanged.
     RawHalfAway,
 }
 
-/// Average pooling; padding does not count.
+/// Average pooling; padding does not count. At most 2^23 values are averaged.
 #[derive(Clone, Copy, Debug)]
 pub struct AveragePool<'a> {
     /// Pictures.
@@ -290,10 +294,17 @@ pub struct Softmax {
     pub output: ElemType,
     /// `beta * s_in * 2^26` as `multiplier * 2^left_shift / 2^31`, at most 2^31 - 1.
     pub multiplier: i32,
-    /// 0 to 30.
+    /// 0 to 31.
     pub left_shift: i32,
-    /// Differences below this (negative) count as zero probability.
+    /// Differences below this count as zero probability; [`Softmax::least_difference`] to 0.
     pub diff_min: i32,
+}
+
+impl Softmax {
+    /// The least difference that is still a Q5.26 number once it is shifted.
+    pub const fn least_difference(left_shift: i32) -> i32 {
+        -((31 << 26) >> left_shift)
+    }
 }
 
 /// How output coordinates map to input coordinates.
@@ -312,9 +323,9 @@ pub enum Coordinates {
 pub struct Resize {
     /// Pictures.
     pub batch: usize,
-    /// Input height and width.
+    /// Input height and width, 1 to [`Resize::MAX_EXTENT`].
     pub input: [usize; 2],
-    /// Output height and width.
+    /// Output height and width, 1 to [`Resize::MAX_EXTENT`].
     pub output: [usize; 2],
     /// Channels.
     pub channels: usize,
@@ -322,6 +333,11 @@ pub struct Resize {
     pub elem: ElemType,
     /// Coordinate rule.
     pub coordinates: Coordinates,
+}
+
+impl Resize {
+    /// Largest height and width: products of two positions and a weight stay far inside 64 bits.
+    pub const MAX_EXTENT: usize = 1 << 14;
 }
 
 /// Index of the largest value along one axis of `outer x depth x inner` elements, the first among equals, as s32.

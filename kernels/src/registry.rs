@@ -6,7 +6,7 @@
 use core::ops::Range;
 
 use crate::isa::{Cpu, IsaKind};
-use crate::params::{Add, ArgMax, AveragePool, Conv, MaxPool, Mean, Resize, Softmax};
+use crate::params::{Add, ArgMax, AveragePool, Conv, MaxPool, Mean, Resize, Softmax, Valid};
 
 mod rows;
 
@@ -86,7 +86,7 @@ pub type ResizeFn = unsafe fn(&Resize, &[u8], Range<usize>, &mut [u8]);
 /// `(parameters, input, outer positions, output of those positions)`; a position has `inner` s32 indices.
 pub type ArgMaxFn = unsafe fn(&ArgMax, &[u8], Range<usize>, &mut [u8]);
 
-/// The entry of a kernel. Calling it is sound on a CPU that has the kernel's ISA.
+/// The entry of a kernel. Calling it is sound on a CPU that has the kernel's ISA, with [valid](Valid) parameters.
 #[derive(Clone, Copy, Debug)]
 pub enum Entry {
     /// For [`KernelOp::Gemm`] and [`KernelOp::Depthwise`].
@@ -136,7 +136,7 @@ pub struct Kernel {
 /// Which parameters a kernel computes.
 #[derive(Clone, Copy, Debug)]
 pub enum Accepts {
-    /// Every valid parameter set.
+    /// Every [valid](Valid) parameter set.
     All,
     /// A test of the convolution's parameters.
     Conv(fn(&Conv) -> bool),
@@ -152,10 +152,10 @@ pub enum Accepts {
     Resize(fn(&Resize) -> bool),
     /// A test of the pooling parameters.
     MaxPool(fn(&MaxPool) -> bool),
-    /// A test of the table.
-    Table(fn(&[u8; 256]) -> bool),
     /// A test of the parameters.
     ArgMax(fn(&ArgMax) -> bool),
+    /// A test of the table.
+    Table(fn(&[u8; 256]) -> bool),
 }
 
 /// A kernel that this CPU runs, with its typed entry.
@@ -197,8 +197,12 @@ impl Choice {
 macro_rules! bind {
     ($select:ident, $variant:ident, $entry:ty, $params:ty, ($($arg:ident: $type:ty),*)) => {
         impl Choice {
-            /// The best kernel of `op` for these parameters; `None` when no row accepts them.
+            /// The best kernel of `op` for these parameters; `None` when they are not [valid](Valid) or no row accepts
+            /// them.
             pub fn $select(self, op: KernelOp, params: &$params) -> Option<Bound<$entry>> {
+                if !params.is_valid() {
+                    return None;
+                }
                 self.candidates(op).find_map(|kernel| match (kernel.entry, kernel.accepts) {
                     (Entry::$variant(entry), Accepts::$variant(accepts)) if accepts(params) => {
                         Some(Bound { kernel, entry })
@@ -210,11 +214,17 @@ macro_rules! bind {
         }
 
         impl Bound<$entry> {
-            /// Runs the kernel. Slices must have the lengths that the parameters say.
+            /// Runs the kernel with the parameters it was chosen for; what they borrow may be another copy. Slices
+            /// must have the lengths that the parameters say.
+            ///
+            /// # Panics
+            /// When the parameters are not [valid](Valid) or a slice is too short.
             #[inline]
+            #[allow(unsafe_code, reason = "the entry of a kernel")]
             pub fn run(&self, params: &$params, $($arg: $type),*) {
+                assert!(params.is_valid(), "invalid parameters");
                 // SAFETY: `Bound` is made only by `Choice`, whose `candidates` yields a kernel only when the CPU
-                // has its instruction set.
+                // has its instruction set. The parameters are valid.
                 unsafe { (self.entry)(params, $($arg),*) }
             }
         }

@@ -206,6 +206,7 @@ pub(crate) enum Move {
 #[derive(Debug)]
 pub(crate) struct ConvStep {
     pub(crate) kernel: Bound<ConvFn>,
+    /// Without what they borrow, which lies in the file.
     pub(crate) params: Conv<'static>,
     pub(crate) weights: Weights,
     /// Bias, multipliers and shifts, `out_channels` of each.

@@ -192,7 +192,13 @@ impl Check<'_> {
         let p = self.place.at(offset_of!(SoftmaxParams, left_shift));
         p.field((0..=31).contains(&s.left_shift), "left shift", s.left_shift, "0 to 31")?;
         let p = self.place.at(offset_of!(SoftmaxParams, diff_min));
-        p.field(s.diff_min <= 0, "least difference", s.diff_min, "at most 0")?;
+        let counted = -((31 << 26) >> s.left_shift)..=0;
+        p.field(
+            counted.contains(&s.diff_min),
+            "least difference",
+            s.diff_min,
+            "-((31 << 26) >> left shift) to 0",
+        )?;
         self.real(offset_of!(SoftmaxParams, beta), s.beta, 1)
     }
 

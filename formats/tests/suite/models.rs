@@ -244,7 +244,7 @@ fn head(b: &mut Builder, copied: u32) {
     b.operator("fc", Rule::RequantOnceAway, params, &[copied, weights], logits, &[]);
     b.intervals(&[(i32::MIN.into(), 0), (-5, 5), (0, i32::MAX.into())]);
     let likely = b.tensor("likely", ElemCode::S8, &[2, 3]);
-    let params = SoftmaxParams { multiplier: 1 << 30, left_shift: 23, diff_min: -255, beta: [1, 0] };
+    let params = SoftmaxParams { multiplier: 1 << 30, left_shift: 23, diff_min: -248, beta: [1, 0] };
     b.operator("softmax", Rule::Softmax, Params::Softmax(params), &[logits], likely, &[]);
     let best = b.tensor("best", ElemCode::S32, &[2]);
     b.operator("best", Rule::ArgMax, Params::ArgMax(ArgMaxParams { axis: 1 }), &[likely], best, &[]);

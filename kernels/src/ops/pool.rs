@@ -11,14 +11,12 @@ const CHANNELS: usize = 32;
 
 /// 8-bit types, and sums that fit 32 bits.
 pub(crate) fn accepts_average(p: &AveragePool) -> bool {
-    let byte = |elem| matches!(elem, ElemType::U8 | ElemType::S8);
-    let taps = p.window.taps().min(p.window.input_pixels());
-    byte(p.input.elem) && byte(p.output.elem) && taps <= 1 << 23 && p.channels > 0
+    p.input.elem.bits() == 8 && p.output.elem.bits() == 8
 }
 
 /// 8-bit types.
 pub(crate) fn accepts_max(p: &MaxPool) -> bool {
-    matches!(p.elem, ElemType::U8 | ElemType::S8) && p.channels > 0
+    p.elem.bits() == 8
 }
 
 /// See [`crate::registry::AveragePoolFn`].
@@ -81,11 +79,18 @@ enum End {
     Rescale(Dyadic),
     /// `x / count` as `x * reciprocal / 2^24`.
     Reciprocal(u32),
-    Divide,
+    /// `x / count` as `x * reciprocal / 2^55`.
+    LongReciprocal(u64),
 }
 
 /// Largest count whose quotients are taken by [`reciprocal`].
 const MAX_RECIPROCAL: usize = 256;
+
+/// `ceil(2^55 / n)`, for the counts beyond: `n <= 2^23`, so that `x < 2^31` and the quotient is too large by less than
+/// `x / 2^55 < 1 / n`; the product is below `257 * 2^55`.
+const fn long_reciprocal(n: u64) -> u64 {
+    (1u64 << 55).div_ceil(n)
+}
 
 /// `ceil(2^24 / n)`. For `n <= 256` and `x <= 255n + n/2`, the sums of n bytes and their rounder, `x / n` is
 /// `x * ceil(2^24 / n) / 2^24`: the reciprocal is too large by less than `n / (n * 2^24)`, so the quotient by less
@@ -103,7 +108,7 @@ impl Average<'_> {
                 End::Rescale(Dyadic { multiplier: multipliers[count - 1], shift: shifts[count - 1] })
             }
             AverageRule::RawHalfAway if count <= MAX_RECIPROCAL => End::Reciprocal(reciprocal(count as u32)),
-            AverageRule::RawHalfAway => End::Divide,
+            AverageRule::RawHalfAway => End::LongReciprocal(long_reciprocal(count as u64)),
         };
         Average { p, count: count as i32, end }
     }
@@ -121,7 +126,10 @@ impl Average<'_> {
                 let quotient = |x: u32| x.wrapping_mul(reciprocal) >> 24;
                 store(sums, out, |sum| self.half_away(sum, quotient));
             }
-            End::Divide => store(sums, out, |sum| self.half_away(sum, |x| x / count as u32)),
+            End::LongReciprocal(reciprocal) => {
+                let quotient = |x: u32| ((u64::from(x) * reciprocal) >> 55) as u32;
+                store(sums, out, |sum| self.half_away(sum, quotient));
+            }
         }
     }
 

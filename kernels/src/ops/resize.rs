@@ -10,7 +10,7 @@ use crate::types::ElemType;
 
 mod single;
 
-pub(crate) use single::{accepts_single, bilinear_single};
+pub(crate) use single::{accepts_u8, bilinear_single};
 
 /// Channels that are blended together.
 const CHANNELS: usize = 32;
@@ -26,16 +26,11 @@ struct Taps {
 }
 
 /// 8-bit types.
-pub(crate) fn accepts_10bit(p: &Resize) -> bool {
-    let extents = p.input.iter().chain(&p.output).all(|&extent| (1..1 << 20).contains(&extent));
-    matches!(p.elem, ElemType::U8 | ElemType::S8) && p.channels > 0 && extents
+pub(crate) fn accepts_bytes(p: &Resize) -> bool {
+    p.elem.bits() == 8
 }
 
-/// 8-bit types; a product of both units that leaves room for a byte and its rounder in 32 bits.
-pub(crate) fn accepts_rational(p: &Resize) -> bool {
-    accepts_10bit(p) && Axis::new(p, 0).unit.saturating_mul(Axis::new(p, 1).unit) <= MAX_UNIT
-}
-
+/// Largest product of both units that leaves room for a byte and its rounder in 32 bits.
 const MAX_UNIT: usize = 1 << 22;
 
 /// Rule 14; see [`crate::registry::ResizeFn`].
@@ -56,6 +51,9 @@ pub(crate) fn bilinear_10bit(p: &Resize, input: &[u8], rows: Range<usize>, outpu
 #[inline(always)]
 pub(crate) fn bilinear_rational(p: &Resize, input: &[u8], rows: Range<usize>, output: &mut [u8]) {
     let axes = [Axis::new(p, 0), Axis::new(p, 1)];
+    if axes[0].unit * axes[1].unit > MAX_UNIT {
+        return rational_wide(p, &axes, input, rows, output);
+    }
     let unit = (axes[0].unit * axes[1].unit) as u32;
     let taps = |o, axis: usize| axes[axis].taps(o);
     let flip = if p.elem == ElemType::S8 { 0x80 } else { 0 };
@@ -71,6 +69,35 @@ pub(crate) fn bilinear_rational(p: &Resize, input: &[u8], rows: Range<usize>, ou
         let reciprocal = (1u64 << 52).div_ceil(u64::from(unit));
         let quotient = |sum: i32| ((u64::from(sum as u32 + half) * reciprocal) >> 52) as u8;
         resize(p, input, rows, output, taps, value, |sum| quotient(sum) ^ flip);
+    }
+}
+
+/// Rule 15 for units whose product is beyond [`MAX_UNIT`], up to 2^30: one value at a time in 64 bits. Few pictures ask
+/// for it, those whose extents have no common factor.
+#[cold]
+fn rational_wide(p: &Resize, axes: &[Axis; 2], input: &[u8], rows: Range<usize>, output: &mut [u8]) {
+    let ([in_h, in_w], [out_h, out_w], channels) = (p.input, p.output, p.channels);
+    let flip = if p.elem == ElemType::S8 { 0x80 } else { 0 };
+    let unit = (axes[0].unit * axes[1].unit) as u64;
+    // The dividend is below 256 * unit <= 2^38; the reciprocal is too large by less than 1 / 2^70, the quotient by less
+    // than 1 / 2^32.
+    let reciprocal = (1u128 << 70).div_ceil(unit.into());
+    let mut output = output.iter_mut();
+    for row in rows {
+        let y = axes[0].taps(row % out_h);
+        for x in (0..out_w).map(|ox| axes[1].taps(ox)) {
+            for c in 0..channels {
+                let at = |iy: usize, ix: usize| {
+                    i64::from(input[((row / out_h * in_h + iy) * in_w + ix) * channels + c] ^ flip)
+                };
+                let line = |iy| {
+                    at(iy, x.lower) * i64::from(x.weights[0]) + at(iy, x.upper) * i64::from(x.weights[1])
+                };
+                let sum = line(y.lower) * i64::from(y.weights[0]) + line(y.upper) * i64::from(y.weights[1]);
+                let Some(out) = output.next() else { return };
+                *out = ((u128::from(sum as u64 + unit / 2) * reciprocal) >> 70) as u8 ^ flip;
+            }
+        }
     }
 }
 

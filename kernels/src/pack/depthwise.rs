@@ -67,6 +67,8 @@ pub(super) fn pack(p: &Conv, packed: &mut [u8]) -> bool {
 /// The inverse; `false` when a value is none of the weight type, when a repeated channel differs or when padding is
 /// not zero. Both lengths are right.
 pub(super) fn unpack(p: &Conv, packed: &[u8], logical: &mut [u8]) -> bool {
+    // The nibble behind an odd count is zero.
+    logical.fill(0);
     let taps = p.window.taps();
     let (elem, zero_point) = (p.weight.elem, p.weight.zero_point);
     let all = fits(p)

@@ -58,7 +58,7 @@ pub(crate) fn exp_on_negative(x: i32) -> i32 {
     if x == 0 {
         return i32::MAX;
     }
-    // x = remainder-free part in [-1/4, 0) plus a negative multiple of 1/4.
+    // x = fine, in [-1/4, 0), minus coarse, a multiple of 1/4.
     let fine = (x & (QUARTER - 1)) - QUARTER;
     let mut result = exp_on_quarter(fine << DIFF_INTEGER_BITS);
     let coarse = fine.wrapping_sub(x);

@@ -24,7 +24,10 @@ pub static KERNELS: &[Kernel] = &[
     gemm_row("gemm_x8s4_4x16k2_portable", IsaKind::Portable, 4, weights_s4, GEMM_PORTABLE),
     gemm_row("gemm_x8u8_4x16k2_portable", IsaKind::Portable, 4, weights_u8, GEMM_PORTABLE),
     reference("gemm_reference", KernelOp::Gemm, Entry::Conv(conv2d)),
-    reference("depthwise_reference", KernelOp::Depthwise, Entry::Conv(depthwise)),
+    Kernel {
+        accepts: Accepts::Conv(is_depthwise),
+        ..reference("depthwise_reference", KernelOp::Depthwise, Entry::Conv(depthwise))
+    },
     reference("add_reference", KernelOp::Add, Entry::Add(add)),
     reference("table_reference", KernelOp::Table, Entry::Table(table)),
     reference("average_pool_reference", KernelOp::AveragePool, Entry::AveragePool(average_pool)),
@@ -33,9 +36,11 @@ pub static KERNELS: &[Kernel] = &[
     reference("softmax_reference", KernelOp::Softmax, Entry::Softmax(reference::softmax)),
     reference("bilinear10_reference", KernelOp::Bilinear10, Entry::Resize(bilinear_10bit)),
     reference("bilinear_rational_reference", KernelOp::BilinearRational, Entry::Resize(bilinear_rational)),
-    reference("bilinear_single_reference", KernelOp::BilinearSingle, Entry::Resize(bilinear_single)),
+    Kernel {
+        accepts: Accepts::Resize(ops::resize::accepts_u8),
+        ..reference("bilinear_single_reference", KernelOp::BilinearSingle, Entry::Resize(bilinear_single))
+    },
     reference("argmax_reference", KernelOp::ArgMax, Entry::ArgMax(argmax)),
-    // Depthwise, element-wise and window kernels; equal tiles, so one row each.
     depthwise_row("depthwise_x8_portable", IsaKind::Portable, ops::depthwise::accepts, DEPTHWISE_PORTABLE),
     #[cfg(target_arch = "x86_64")]
     depthwise_row("depthwise_x8_avx2", IsaKind::Avx2, ops::depthwise::avx2::accepts, DEPTHWISE_AVX2),
@@ -112,7 +117,7 @@ pub static KERNELS: &[Kernel] = &[
         "bilinear10_x8_portable",
         KernelOp::Bilinear10,
         IsaKind::Portable,
-        Accepts::Resize(ops::resize::accepts_10bit),
+        Accepts::Resize(ops::resize::accepts_bytes),
         Entry::Resize(ops::resize::bilinear_10bit),
     ),
     #[cfg(target_arch = "x86_64")]
@@ -120,14 +125,14 @@ pub static KERNELS: &[Kernel] = &[
         "bilinear10_x8_avx2",
         KernelOp::Bilinear10,
         IsaKind::Avx2,
-        Accepts::Resize(ops::resize::accepts_10bit),
+        Accepts::Resize(ops::resize::accepts_bytes),
         Entry::Resize(avx2::compiled::bilinear_10bit),
     ),
     row(
         "bilinear_rational_x8_portable",
         KernelOp::BilinearRational,
         IsaKind::Portable,
-        Accepts::Resize(ops::resize::accepts_rational),
+        Accepts::Resize(ops::resize::accepts_bytes),
         Entry::Resize(ops::resize::bilinear_rational),
     ),
     #[cfg(target_arch = "x86_64")]
@@ -135,14 +140,14 @@ pub static KERNELS: &[Kernel] = &[
         "bilinear_rational_x8_avx2",
         KernelOp::BilinearRational,
         IsaKind::Avx2,
-        Accepts::Resize(ops::resize::accepts_rational),
+        Accepts::Resize(ops::resize::accepts_bytes),
         Entry::Resize(avx2::compiled::bilinear_rational),
     ),
     row(
         "bilinear_single_u8_portable",
         KernelOp::BilinearSingle,
         IsaKind::Portable,
-        Accepts::Resize(ops::resize::accepts_single),
+        Accepts::Resize(ops::resize::accepts_u8),
         Entry::Resize(ops::resize::bilinear_single),
     ),
     #[cfg(target_arch = "x86_64")]
@@ -150,7 +155,7 @@ pub static KERNELS: &[Kernel] = &[
         "bilinear_single_u8_avx2",
         KernelOp::BilinearSingle,
         IsaKind::Avx2,
-        Accepts::Resize(ops::resize::accepts_single),
+        Accepts::Resize(ops::resize::accepts_u8),
         Entry::Resize(avx2::compiled::bilinear_single),
     ),
     row(
@@ -201,7 +206,7 @@ const fn depthwise_row(
     }
 }
 
-/// A kernel without weights; banded.
+/// A banded kernel.
 const fn row(name: &'static str, op: KernelOp, isa: IsaKind, accepts: Accepts, entry: Entry) -> Kernel {
     Kernel { name, op, isa, accepts, entry, banded: true, ..reference(name, op, entry) }
 }
@@ -247,6 +252,10 @@ const fn gemm_row(
         banded: true,
         entry: Entry::Conv(conv),
     }
+}
+
+fn is_depthwise(p: &Conv) -> bool {
+    p.groups == p.in_channels
 }
 
 fn weights_s8(p: &Conv) -> bool {

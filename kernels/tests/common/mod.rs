@@ -52,7 +52,10 @@ const MARGIN: usize = 65;
 
 impl Guarded {
     pub fn new(length: usize) -> Guarded {
-        Guarded { bytes: vec![CANARY; length + 2 * MARGIN], length }
+        // `fill` is one step for Miri, `vec![CANARY; _]` as many as there are bytes.
+        let mut bytes = vec![0; length + 2 * MARGIN];
+        bytes.fill(CANARY);
+        Guarded { bytes, length }
     }
 
     pub fn copy(bytes: &[u8]) -> Guarded {

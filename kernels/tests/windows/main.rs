@@ -175,12 +175,15 @@ fn check_mean(extents: &[usize], mask: u8, seed: u64) -> usize {
     let to = quants[random.within(0, 5) as usize];
     let shape = Dims::new(extents).unwrap();
     let shift = if random.next().is_multiple_of(2) { random.within(16, 62) } else { random.within(31, 38) };
+    let rounding = [Rounding::Once, Rounding::Twice, Rounding::OnceAway][random.within(0, 2) as usize];
+    // With two roundings the count is folded into the multiplier.
+    let least = if rounding == Rounding::Twice { 0 } else { 1 << 30 };
     let p = Mean {
         shape,
         axes,
         input: quants[random.within(0, 5) as usize],
-        scale: Dyadic { multiplier: random.within(1 << 30, i32::MAX), shift },
-        rounding: [Rounding::Once, Rounding::Twice, Rounding::OnceAway][random.within(0, 2) as usize],
+        scale: Dyadic { multiplier: random.within(least, i32::MAX), shift },
+        rounding,
         output: Output { elem: to.elem, zero_point: to.zero_point, lo: to.elem.min(), hi: to.elem.max() - 3 },
     };
     let fill = FILLS[random.within(0, 3) as usize];
@@ -280,10 +283,32 @@ fn resize_to_every_width() {
     }
     // DeepLab's, in fewer rows; the unit is 16 x 16 once reduced.
     assert_taken(check_resize(1, [3, 33], [33, 513], 21, 8, 1), all);
-    // Shrinking, and units of more than 32 bits together.
-    check_resize(1, [40, 41], [7, 11], 5, 2, 2);
-    check_resize(1, [2, 3], [3, 4001], 2, 2, 3);
-    check_resize(1, [1, 3], [1, 70_001], 1, 1, 4);
+    // Shrinking, and extents at their limit.
+    for (input, output) in [([40, 41], [7, 11]), ([3, 5], [16_383, 4]), ([5, 3], [4, 16_384])] {
+        assert_taken(check_resize(1, input, output, 1, 500, output[1] as u64), all);
+    }
+}
+
+/// Half-pixel units whose product is just within the 2^22 of the fast form, and beyond.
+#[test]
+#[cfg_attr(miri, ignore = "a million pixels")]
+fn resize_by_large_units() {
+    for output in [[1023, 1025], [1025, 1025], [2049, 1031]] {
+        for elem in [ElemType::U8, ElemType::S8] {
+            let coordinates = Coordinates::HalfPixel;
+            let p = Resize { batch: 1, input: [4, 2], output, channels: 1, elem, coordinates };
+            let values = Random(output[0] as u64).bytes(8, Fill::Random);
+            let mut expected = vec![0; output[0] * output[1]];
+            reference::bilinear_rational(&p, &values, &mut expected);
+            for choice in choices() {
+                let kernel = choice.resize(KernelOp::BilinearRational, &p).unwrap();
+                assert_eq!(kernel.kernel().isa, choice.isa);
+                let mut actual = vec![0; expected.len()];
+                kernel.run(&p, &values, 0..output[0], &mut actual);
+                assert!(actual == expected, "{p:?}");
+            }
+        }
+    }
 }
 
 /// All quotients that a reciprocal can be asked for, for the units of small pictures.

@@ -106,6 +106,10 @@ fn finish(
     check_types(op)?;
     let constants = op.constants(p.constants_first, 3 * out_channels);
     check_factors(op, p, out_channels)?;
+    // The file was checked to hold three constants per channel of the output.
+    let (bias, factors) =
+        op.view.constants()[p.constants_first as usize..][..3 * out_channels].split_at(out_channels);
+    let (multipliers, shifts) = factors.split_at(out_channels);
     let params = Conv {
         batch,
         window,
@@ -115,9 +119,9 @@ fn finish(
         input: quant(op.input(0)),
         weight: quant(op.input(1)),
         weights: &[],
-        bias: &[],
-        multipliers: &[],
-        shifts: &[],
+        bias,
+        multipliers,
+        shifts,
         rounding: op.rounding()?,
         output: op.end(p.lo, p.hi),
     };
@@ -126,7 +130,7 @@ fn finish(
     let kernel = kernel.ok_or_else(|| op.refusal("kernel", kernel_op, "one that takes these parameters"))?;
     let step = ConvStep {
         kernel,
-        params,
+        params: Conv { bias: &[], multipliers: &[], shifts: &[], weights: &[], ..params },
         weights: weights::bind(op, kernel.kernel(), &params, state)?,
         constants,
         scratch: (kernel.kernel().scratch)(&params),

@@ -16,8 +16,6 @@ use crate::step::{Action, Move, Nearest, Rows};
 
 /// Largest pooling window along one axis. A window has no weights in the file that would bound the work it asks for.
 const MAX_POOL: u32 = 1 << 12;
-/// Largest extent of a resize: products of two coordinates stay inside 32 bits.
-const MAX_RESIZE: usize = 1 << 14;
 
 /// Batch, window and channels.
 fn window(op: &Operator, p: &PoolParams) -> Result<(usize, Window, usize), LoadError> {
@@ -95,7 +93,7 @@ fn resize(op: &Operator, p: &ResizeParams) -> Result<Resize, LoadError> {
     op.require(output[0] == input[0], "output batch", output[0], input[0])?;
     op.require(output[3] == input[3], "output channels", output[3], input[3])?;
     for extent in [input[1], input[2], output[1], output[2]] {
-        op.require(extent <= MAX_RESIZE, "extent", extent, "at most 16384")?;
+        op.require(extent <= Resize::MAX_EXTENT, "extent", extent, "at most 16384")?;
     }
     op.require_same_codes(0)?;
     let coordinates = match p.coordinates {

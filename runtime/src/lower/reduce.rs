@@ -63,7 +63,13 @@ pub(super) fn softmax(
     op.require(depth <= MAX_SOFTMAX, "last axis", depth, "at most 4095")?;
     op.require(p.multiplier >= 0, "multiplier", p.multiplier, "at least 0")?;
     op.require((0..=31).contains(&p.left_shift), "left shift", p.left_shift, "0 to 31")?;
-    op.require(p.diff_min <= 0, "smallest difference", p.diff_min, "at most 0")?;
+    let least = Softmax::least_difference(p.left_shift);
+    op.require(
+        (least..=0).contains(&p.diff_min),
+        "least difference",
+        p.diff_min,
+        alloc::format!("{least} to 0"),
+    )?;
     let zero_point = op.output().zero_point;
     let lowest = op.elem(op.output()).min();
     op.require(zero_point == lowest, "output zero point", zero_point, lowest)?;

@@ -130,6 +130,7 @@ fn arithmetic_parameters() {
         ("softmax shift", |c| set(c, SOFTMAX, 4, 32), Field("left shift", 32), Operators, p(SOFTMAX, 4)),
         ("softmax shift below zero", |c| set(c, SOFTMAX, 4, -1), Field("left shift", -1), Operators, p(SOFTMAX, 4)),
         ("softmax difference", |c| set(c, SOFTMAX, 8, 1), Field("least difference", 1), Operators, p(SOFTMAX, 8)),
+        ("softmax difference", |c| set(c, SOFTMAX, 8, -249), Field("least difference", -249), Operators, p(SOFTMAX, 8)),
         ("beta of zero", |c| set(c, SOFTMAX, of!(SoftmaxParams, beta), 0), Field("mantissa", 0), Operators, p(SOFTMAX, 12)),
         ("exponent of beta", |c| set(c, SOFTMAX, 16, 128), Field("exponent", 128), Operators, p(SOFTMAX, 16)),
     ]);

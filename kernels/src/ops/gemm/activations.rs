@@ -126,15 +126,20 @@ impl Plan {
     }
 
     fn strip_bytes(&self) -> usize {
-        if self.strip.rows == 0 { 0 } else { self.strip.pitch * self.strip.rows + SLACK }
+        if self.strip.rows == 0 {
+            0
+        } else {
+            self.strip.pitch.saturating_mul(self.strip.rows).saturating_add(SLACK)
+        }
     }
 
     fn pixel_bytes(&self) -> usize {
-        if self.pitch == 0 { 0 } else { self.pitch * self.block_rows + SLACK }
+        if self.pitch == 0 { 0 } else { self.pitch.saturating_mul(self.block_rows).saturating_add(SLACK) }
     }
 
+    /// Bytes, saturating.
     pub(super) fn scratch_len(&self) -> usize {
-        64 + self.strip_bytes() + self.pixel_bytes() + self.expanded
+        self.strip_bytes().saturating_add(self.pixel_bytes()).saturating_add(self.expanded).saturating_add(64)
     }
 
     /// The activations, aligned to a cache line, and the place of an expanded panel.

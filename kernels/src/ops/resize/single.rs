@@ -9,7 +9,7 @@
 
 use core::ops::Range;
 
-use super::{Axis, CHANNELS, COLUMNS, accepts_10bit, bilinear_rational, blend, store_pixel};
+use super::{Axis, CHANNELS, COLUMNS, bilinear_rational, blend, store_pixel};
 use crate::params::{Coordinates, Resize};
 use crate::reference::resize_single::{self, SingleTaps};
 use crate::types::ElemType;
@@ -25,16 +25,15 @@ const BAND: u64 = 1 << (2 * WEIGHT_BITS - 12);
 const EXACT_UNITS: usize = 1 << 14;
 
 /// u8.
-pub(crate) fn accepts_single(p: &Resize) -> bool {
-    p.elem == ElemType::U8 && accepts_10bit(p)
+pub(crate) fn accepts_u8(p: &Resize) -> bool {
+    p.elem == ElemType::U8
 }
 
 /// Whether every coordinate, weight, product and sum is exact in float32, so that rule 15 gives the same values.
 fn is_exact(p: &Resize) -> bool {
     let units = [Axis::new(p, 0).unit, Axis::new(p, 1).unit];
-    // Coordinates of 16 bits and a unit of 7 fit 24 bits.
-    let small = p.input.iter().chain(&p.output).all(|&extent| extent <= 1 << 16);
-    small && units.iter().all(|u| u.is_power_of_two() && *u <= 1 << 7) && units[0] * units[1] <= EXACT_UNITS
+    // Coordinates of 15 bits and a unit of 7 fit 24 bits.
+    units.iter().all(|u| u.is_power_of_two() && *u <= 1 << 7) && units[0] * units[1] <= EXACT_UNITS
 }
 
 /// The taps of one output position, in fixed point and in float32.
