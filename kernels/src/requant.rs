@@ -78,7 +78,7 @@ pub const fn doubling_high_mul(x: i64, multiplier: i32) -> i64 {
     ((x as i128 * multiplier as i128 + (1 << 30)) >> 31) as i64
 }
 
-/// `x / 2^exponent` rounded to nearest, ties away from zero; `0 <= exponent <= 31`.
+/// `x / 2^exponent` rounded to nearest, ties away from zero; `0 <= exponent <= 62`.
 #[inline]
 pub const fn divide_by_power_of_two(x: i64, exponent: i32) -> i64 {
     let mask = (1i64 << exponent) - 1;

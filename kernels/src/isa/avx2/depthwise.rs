@@ -59,8 +59,8 @@ impl Epilogue {
             epilogue.set_shift(q, shift, p.rounding);
             epilogue.multiplier_odd[q] = bytes::odd_lanes(epilogue.multiplier[q]);
             let mut sum = zero[0];
-            for pair in weights.chunks_exact(PAIR_BYTES) {
-                sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load(&pair[32 * q..]), _mm256_set1_epi16(1)));
+            for pair in weights.as_chunks::<32>().0.as_chunks::<4>().0 {
+                sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load(&pair[q]), _mm256_set1_epi16(1)));
             }
             let bias = _mm256_sub_epi32(epilogue.bias[q], _mm256_mullo_epi32(sum, input_zero));
             epilogue.bias[q] = match p.rounding {
@@ -102,7 +102,7 @@ fn quads(p: &Conv, block: usize, values: &[i32]) -> Quads {
         return in_quads(&core::array::from_fn(|slot| values[slot % p.out_channels]));
     }
     let first = first_channel(p.out_channels, block);
-    in_quads(values[first..].first_chunk().expect("a block lies inside the channels"))
+    in_quads(&core::array::from_fn(|slot| values[first + slot]))
 }
 
 /// The values of 32 slots, in the order of the quads.
@@ -117,6 +117,13 @@ fn in_quads(slots: &[i32; BLOCK]) -> Quads {
         };
     }
     quads
+}
+
+/// Bytes up to the end of the [`BLOCK`] bytes at the last of `counts` positions, at least one on each axis, `steps`
+/// apart. Saturating: a place that wrapped must not pass for one inside.
+fn reach(counts: [usize; 2], steps: [usize; 2]) -> usize {
+    let last = |axis: usize| (counts[axis] - 1).saturating_mul(steps[axis]);
+    last(0).saturating_add(last(1)).saturating_add(BLOCK)
 }
 
 /// One block of channels of a rectangle of outputs.
@@ -154,12 +161,14 @@ impl Run<'_> {
         if rows.is_empty() || columns.is_empty() {
             return;
         }
-        let last = (rows.end - 1) * self.row + (columns.end - 1) * self.step;
-        let last_output = (rows.len() - 1) * self.output_row + (columns.len() - 1) * self.output_step;
+        let [last, last_output] = [
+            reach([rows.end, columns.end], [self.row, self.step]),
+            reach([rows.len(), columns.len()], [self.output_row, self.output_step]),
+        ];
         assert!(self.taps.len() * PAIR_BYTES == 2 * self.weights.len());
-        assert!(self.taps.iter().all(|tap| tap + last + BLOCK <= self.source.len()));
-        assert!(last_output + BLOCK <= output.len());
-        // SAFETY: the three assertions are the contract of `run`.
+        assert!(self.taps.iter().all(|tap| tap.saturating_add(last) <= self.source.len()));
+        assert!(last_output <= output.len());
+        // SAFETY: the three assertions are the contract of `run`: the last output of the last row reaches furthest.
         unsafe {
             match (self.rounding == Rounding::Twice, epilogue.mixed) {
                 (false, false) => self.run::<false, false>(rows, columns, epilogue, output),
@@ -183,7 +192,8 @@ impl Run<'_> {
     ) {
         let (taps, weights, pairs) = (self.taps.as_ptr(), self.weights.as_ptr(), self.taps.len() / 2);
         for (i, row) in rows.enumerate() {
-            // SAFETY: offsets inside the slices by the contract.
+            // SAFETY: `source` and `output` are at most the last output's places, from which the contract gives a
+            // block of bytes; behind the last column they are not read. The `asm!` is empty.
             unsafe {
                 let mut source = self.source.as_ptr().add(row * self.row + columns.start * self.step);
                 let mut output = output.as_mut_ptr().add(i * self.output_row);
@@ -211,7 +221,8 @@ impl Run<'_> {
 /// Sums of products of one output. `PAIRS` is `pairs`, or 0 when that is not known to the compiler.
 ///
 /// # Safety
-/// `taps` has `2 * pairs` entries with [`BLOCK`] bytes beyond each from `source`, `weights` [`PAIR_BYTES`] a pair.
+/// `taps` has `2 * pairs` entries with [`BLOCK`] bytes beyond each from `source`, `weights` [`PAIR_BYTES`] a pair; `PAIRS`
+/// is 0 or `pairs`.
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn sums<const PAIRS: usize>(
@@ -223,7 +234,7 @@ unsafe fn sums<const PAIRS: usize>(
     let zero = _mm256_setzero_si256();
     let mut acc = [zero; 4];
     for pair in 0..if PAIRS == 0 { pairs } else { PAIRS } {
-        // SAFETY: the caller's contract.
+        // SAFETY: `pair < pairs`, so the caller's contract covers both taps and the weights of the pair.
         unsafe {
             let a = _mm256_loadu_si256(source.add(*taps.add(2 * pair)).cast());
             let b = _mm256_loadu_si256(source.add(*taps.add(2 * pair + 1)).cast());
@@ -260,9 +271,8 @@ impl Gather {
     #[target_feature(enable = "avx2")]
     pub(crate) fn copy(&self, source: &[u8], flip: u8, target: &mut [u8]) {
         let flip = _mm256_set1_epi8(flip as i8);
-        let (row, pixel) = (self.rows - 1, self.pixels - 1);
-        assert!(row * self.row + pixel * self.pitch + BLOCK <= source.len());
-        assert!(row * self.target_row + pixel * BLOCK + BLOCK <= target.len());
+        assert!(reach([self.rows, self.pixels], [self.row, self.pitch]) <= source.len());
+        assert!(reach([self.rows, self.pixels], [self.target_row, BLOCK]) <= target.len());
         for row in 0..self.rows {
             // SAFETY: the last pixel of the last row ends inside both slices by the assertions.
             unsafe {
@@ -325,11 +335,9 @@ impl Epilogue {
     }
 }
 
-/// The first 32 bytes of `bytes`.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load(bytes: &[u8]) -> __m256i {
-    let bytes: &[u8; 32] = bytes.first_chunk().expect("packed weights hold whole vectors");
+fn load(bytes: &[u8; 32]) -> __m256i {
     // SAFETY: 32 readable bytes.
     unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
 }

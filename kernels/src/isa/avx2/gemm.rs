@@ -1,7 +1,7 @@
 //! The 6x16 micro-kernel: twelve accumulators, one broadcast pair of activations and two vectors of weight pairs.
 //!
 //! Per pair of depth positions and row, `vpmaddwd` multiplies eight columns' weight pairs by the row's pair and adds
-//! the two products in 32 bits: |activation| <= 255 and |weight| <= 128, so no product saturates.
+//! the two products in 32 bits: activations and weights, less their zero points, have 9 bits, so nothing saturates.
 
 use core::arch::x86_64::*;
 use core::ops::Range;
@@ -232,7 +232,8 @@ fn store_row(bytes: __m128i, output: &mut [u8], width: usize) {
 }
 
 /// The panel of a tile, after the check that every activation and weight that `MR` rows read is there: `MR` times
-/// `runs` runs of `pairs` pairs of 4 bytes, and `pair_bytes` bytes of weights for each pair of a row.
+/// `runs` runs of `pairs` pairs of 4 bytes, the last one ending `reach` bytes behind `first`, and `pair_bytes` bytes of
+/// weights for each pair of a row.
 #[inline]
 fn checked_panel<const MR: usize>(t: &Tile) -> *const u8 {
     let (panel, pair_bytes) = match t.weights {
@@ -242,8 +243,9 @@ fn checked_panel<const MR: usize>(t: &Tile) -> *const u8 {
     };
     let a = &t.activations;
     assert!(a.runs > 0 && a.runs * a.pairs * pair_bytes == panel.len());
-    let reach = (a.runs - 1) * a.run_step + 4 * a.pairs;
-    assert!(t.first[..MR].iter().all(|first| first + reach <= a.bytes.len()));
+    // Saturating: an offset that wrapped must not pass.
+    let reach = (a.runs - 1).saturating_mul(a.run_step).saturating_add(4 * a.pairs);
+    assert!(t.first[..MR].iter().all(|first| first.saturating_add(reach) <= a.bytes.len()));
     panel.as_ptr()
 }
 
