@@ -4,6 +4,10 @@
 
 use std::cell::Cell;
 
+use dyadic_kernels::geometry::Axis;
+use dyadic_kernels::isa::{Cpu, IsaKind};
+use dyadic_kernels::registry::{Choice, KERNELS, KernelOp};
+use proptest::prelude::*;
 use proptest::test_runner::Config;
 
 /// SplitMix64.
@@ -95,4 +99,29 @@ pub fn assert_taken(found: usize, expected: usize) {
 pub fn left_out(work: usize) -> bool {
     thread_local!(static SEEN: Cell<usize> = const { Cell::new(0) });
     cfg!(miri) && (work > 2048 || !SEEN.replace(SEEN.get() + 1).is_multiple_of(97))
+}
+
+/// One choice for each instruction set of this CPU that has a fast kernel of `op`.
+pub fn fast(op: KernelOp) -> impl Iterator<Item = Choice> {
+    let cpu = Cpu::detect();
+    let has_row = move |isa| KERNELS.iter().any(|kernel| kernel.op == op && kernel.isa == isa);
+    let isas = IsaKind::ALL.into_iter().filter(move |&isa| isa != IsaKind::Reference && cpu.has(isa));
+    isas.filter(move |&isa| has_row(isa)).map(move |isa| Choice { isa, cpu })
+}
+
+/// An axis whose output covers everything that `pad` on both sides allows, at least one position.
+pub fn axis(input: usize, kernel: usize, stride: usize, dilation: usize, pad: usize) -> Axis {
+    let output = (input + 2 * pad).saturating_sub((kernel - 1) * dilation + 1) / stride + 1;
+    Axis { input, output, kernel, stride, dilation, pad }
+}
+
+/// Any axis; in half of the cases the padding behind is larger than before, as TFLite's SAME has it.
+pub fn any_axis() -> impl Strategy<Value = Axis> {
+    let input = 1..if cfg!(miri) { 4usize } else { 13 };
+    (input, 1..6usize, 1..4usize, 1..4usize, 0..6usize, 0..2usize).prop_map(
+        |(input, kernel, stride, dilation, pad, more)| {
+            let drawn = axis(input, kernel, stride, dilation, pad);
+            Axis { output: drawn.output + more, ..drawn }
+        },
+    )
 }

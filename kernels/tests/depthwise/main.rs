@@ -3,26 +3,20 @@
 use dyadic_kernels::geometry::{Axis, Window};
 use dyadic_kernels::isa::{Cpu, IsaKind};
 use dyadic_kernels::params::{Conv, Output, Quant};
-use dyadic_kernels::registry::{Choice, KernelOp, Layout};
+use dyadic_kernels::registry::{KernelOp, Layout};
 use dyadic_kernels::requant::Rounding;
 use dyadic_kernels::{ElemType, pack, reference};
 use proptest::prelude::*;
 
 #[path = "../common/mod.rs"]
 mod common;
-use common::{Fill, Guarded, Random, assert_taken, left_out};
-
-/// `[input, kernel, stride, dilation, pad]`, the output as long as the padding on both sides allows.
-fn axis([input, kernel, stride, dilation, pad]: [usize; 5]) -> Axis {
-    let output = (input + 2 * pad).saturating_sub((kernel - 1) * dilation + 1) / stride + 1;
-    Axis { input, output, kernel, stride, dilation, pad }
-}
+use common::{Fill, Guarded, Random, any_axis, assert_taken, axis, fast, left_out};
 
 #[derive(Clone, Debug)]
 struct Case {
     batch: usize,
-    y: [usize; 5],
-    x: [usize; 5],
+    y: Axis,
+    x: Axis,
     channels: usize,
     multiplier: usize,
     input: Quant,
@@ -46,7 +40,7 @@ fn whole(elem: ElemType, zero_point: i32) -> Output {
 }
 
 fn plain(channels: usize, size: usize, kernel: usize, stride: usize) -> Case {
-    let axis = [size, kernel, stride, 1, kernel / 2];
+    let axis = axis(size, kernel, stride, 1, kernel / 2);
     Case {
         batch: 1,
         y: axis,
@@ -69,7 +63,7 @@ impl Case {
     /// Compares; returns the names of the kernels that took the case.
     fn check(&self) -> Vec<&'static str> {
         let mut random = Random(self.seed);
-        let window = Window { y: axis(self.y), x: axis(self.x) };
+        let window = Window { y: self.y, x: self.x };
         let outputs = self.channels * self.multiplier;
         let count = outputs * window.taps();
         if left_out(self.batch * window.y.output * window.x.output * count) {
@@ -105,18 +99,16 @@ impl Case {
         let mut expected = vec![0; p.rows() * outputs];
         reference::depthwise(&p, &input, &mut expected);
         let mut names = Vec::new();
-        for isa in [IsaKind::Portable, IsaKind::Avx2] {
-            let Some(kernel) = (Choice { isa, cpu: Cpu::detect() }).conv(KernelOp::Depthwise, &p) else {
-                continue;
-            };
-            if kernel.kernel().isa != isa {
+        for choice in fast(KernelOp::Depthwise) {
+            let kernel = choice.conv(KernelOp::Depthwise, &p).expect("a kernel for every case");
+            if kernel.kernel().isa != choice.isa {
                 continue;
             }
             names.push(kernel.kernel().name);
             let layout = kernel.kernel().layout;
             let mut packed = vec![0; pack::packed_len(layout, &p)];
             assert!(pack::pack(layout, &p, &mut packed));
-            let fast = Conv { weights: &[], ..p };
+            let bare = Conv { weights: &[], ..p };
             for band in [self.band, p.rows()] {
                 let mut from = 0;
                 while from < p.rows() {
@@ -125,7 +117,7 @@ impl Case {
                     let mut scratch = Guarded::new((kernel.kernel().scratch)(&p));
                     let (mut input, mut packed) = (Guarded::copy(&input), Guarded::copy(&packed));
                     let (input, packed) = (input.slice(), packed.slice());
-                    kernel.run(&fast, packed, input, from..to, output.slice(), scratch.slice());
+                    kernel.run(&bare, packed, input, from..to, output.slice(), scratch.slice());
                     scratch.checked();
                     assert_eq!(
                         output.checked(),
@@ -164,12 +156,12 @@ fn windows_of_every_kind() {
                 for pad in [0, 1, kernel * dilation / 2, kernel * dilation] {
                     for channels in [6, 35] {
                         let case = plain(channels, 10, kernel, stride);
-                        let y = [kernel * dilation + 2, kernel, stride, dilation, pad];
-                        let x = [kernel * dilation + 3, kernel, stride, dilation, pad];
+                        let y = axis(kernel * dilation + 2, kernel, stride, dilation, pad);
+                        let x = axis(kernel * dilation + 3, kernel, stride, dilation, pad);
                         Case { y, x, ..case.clone() }.check();
                         // One row and one column of taps.
-                        Case { y: [4, 1, 1, 1, 0], x, ..case.clone() }.check();
-                        Case { y, x: [5, 1, 2, 1, 0], ..case }.check();
+                        Case { y: axis(4, 1, 1, 1, 0), x, ..case.clone() }.check();
+                        Case { y, x: axis(5, 1, 2, 1, 0), ..case }.check();
                     }
                 }
             }
@@ -179,7 +171,7 @@ fn windows_of_every_kind() {
 
 #[test]
 fn windows_of_many_taps() {
-    let wide = |kernel, pad| [kernel + 1, kernel, 1, 1, pad];
+    let wide = |kernel, pad| axis(kernel + 1, kernel, 1, 1, pad);
     let case = plain(33, 4, 3, 1);
     let names = Case { y: wide(16, 3), x: wide(16, 8), ..case.clone() }.check();
     assert_taken(names.len(), 1 + usize::from(has_avx2()));
@@ -267,20 +259,20 @@ fn output() -> impl Strategy<Value = Output> {
     })
 }
 
-fn geometry() -> impl Strategy<Value = [usize; 5]> {
-    (1..12usize, 1..6usize, 1..4usize, 1..4usize, 0..6usize)
-        .prop_map(|(input, kernel, stride, dilation, pad)| [input, kernel, stride, dilation, pad])
-}
-
 fn case() -> impl Strategy<Value = Case> {
-    let shape = (1..3usize, geometry(), geometry(), 1..80usize, prop_oneof![8 => Just(1), 1 => 2..4usize]);
-    let types = (quant(), weight(), output(), prop::sample::select(&[Rounding::Once, Rounding::Twice][..]));
+    let shape = (1..3usize, any_axis(), any_axis(), 1..80usize, prop_oneof![8 => Just(1), 1 => 2..10usize]);
+    let types = (
+        quant(),
+        weight(),
+        output(),
+        prop::sample::select(&[Rounding::Once, Rounding::Twice, Rounding::OnceAway][..]),
+    );
     let values = (
         prop::sample::select(
             &[Fill::Random, Fill::Random, Fill::Either(0x80, 0x7f), Fill::Either(0, 255)][..],
         ),
         (16..=62i32, 16..=62i32, prop::bool::ANY),
-        prop::sample::select(&[0, 100, 1 << 20, 1 << 29][..]),
+        prop::sample::select(&[0, 100, 1 << 20, 1 << 29, i32::MAX][..]),
         1..40usize,
         any::<u64>(),
     );
@@ -326,7 +318,7 @@ fn packing_is_reversible() {
                     continue;
                 }
                 let mut random = Random(channels as u64);
-                let window = Window { y: axis([4, kernel, 1, 1, 0]), x: axis([4, kernel, 1, 1, 0]) };
+                let window = Window { y: axis(4, kernel, 1, 1, 0), x: axis(4, kernel, 1, 1, 0) };
                 let mut weights = random.bytes(elem.bytes(channels * window.taps()).unwrap(), Fill::Random);
                 if elem == ElemType::S4 && !(channels * window.taps()).is_multiple_of(2) {
                     *weights.last_mut().unwrap() &= 15;

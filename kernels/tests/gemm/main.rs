@@ -6,7 +6,8 @@ mod case;
 #[path = "../common/mod.rs"]
 mod common;
 
-use case::{Case, Fill, S4, Scales, axis, output, s8, u8};
+use case::{Case, Fill, S4, Scales, output, s8, u8};
+use common::{any_axis, axis};
 use dyadic_kernels::ElemType;
 use dyadic_kernels::geometry::Axis;
 use dyadic_kernels::isa::{Cpu, IsaKind};
@@ -224,17 +225,6 @@ fn several_blocks() {
         Case { weight: u8(9), ..case }.check(&[]);
         Case { weight: S4, ..case }.check(&[100]);
     }
-}
-
-/// Any axis, one output position more than the padding on the left asks for in half of the cases.
-fn any_axis() -> impl Strategy<Value = Axis> {
-    let input = 1..if cfg!(miri) { 4usize } else { 13 };
-    (input, 1..5usize, 1..4usize, 1..4usize, 0..4usize, 0..2usize).prop_map(
-        |(input, kernel, stride, dilation, pad, more)| {
-            let drawn = axis(input, kernel, stride, dilation, pad);
-            Axis { output: drawn.output + more, ..drawn }
-        },
-    )
 }
 
 /// Any type and zero point of activations, with the whole range or a part of it as the clamp.
