@@ -2,7 +2,10 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+use std::io::Write;
 use std::path::PathBuf;
+
+use dyadic_kernels::isa::{Cpu, IsaKind};
 
 /// A folder of this repository.
 pub fn repository(path: &str) -> PathBuf {
@@ -11,9 +14,27 @@ pub fn repository(path: &str) -> PathBuf {
 
 /// The folder of real networks, when `DYADIC_MODELS` names one; otherwise says aloud what is left out.
 pub fn real_models(what: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("DYADIC_MODELS").map(PathBuf::from).filter(|f| f.is_dir());
+    let folder = std::env::var_os("DYADIC_MODELS").map(PathBuf::from);
     if folder.is_none() {
-        println!("LEFT OUT: {what}: DYADIC_MODELS names no folder of real networks");
+        // The macros that print are captured by the test harness; this is not.
+        let line = writeln!(std::io::stderr(), "left out: {what}, because DYADIC_MODELS is not set");
+        line.expect("standard error");
     }
     folder
+}
+
+/// The instruction sets to test: those of this CPU, or the one that `DYADIC_ISA` names.
+///
+/// # Panics
+/// When this CPU does not have that one.
+pub fn isas() -> Vec<IsaKind> {
+    let cpu = Cpu::detect();
+    match std::env::var("DYADIC_ISA") {
+        Ok(name) => {
+            let isa = IsaKind::from_name(&name).unwrap_or_else(|| panic!("DYADIC_ISA={name}"));
+            assert!(cpu.has(isa), "DYADIC_ISA={name}: this CPU does not have it");
+            vec![isa]
+        }
+        Err(_) => IsaKind::ALL.into_iter().filter(|&isa| cpu.has(isa)).collect(),
+    }
 }

@@ -1,12 +1,12 @@
 //! `kernels/ARITHMETIC.md` names every rule of the file format and every vector file.
 #![forbid(unsafe_code)]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use dyadic_format::Rule;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    dyadic_tests::repository("")
 }
 
 fn arithmetic() -> String {

@@ -1,7 +1,7 @@
 //! Float32 steps in integers against the float32 of this machine.
 #![forbid(unsafe_code)]
 
-use dyadic_kernels::isa::{Cpu, IsaKind};
+use dyadic_kernels::isa::Cpu;
 use dyadic_kernels::params::{Coordinates, Resize};
 use dyadic_kernels::registry::{Choice, KernelOp};
 use dyadic_kernels::single::Single;
@@ -118,7 +118,7 @@ fn check_bilinear(batch: usize, input: [usize; 2], output: [usize; 2], channels:
         reference::bilinear_single(&p, &pixels, &mut actual);
         assert_eq!(actual, expected, "{p:?}");
         let cpu = Cpu::detect();
-        for isa in IsaKind::ALL.into_iter().filter(|&isa| cpu.has(isa)) {
+        for isa in dyadic_tests::isas() {
             let kernel = Choice { isa, cpu }.resize(KernelOp::BilinearSingle, &p).unwrap();
             actual.fill(0xa5);
             kernel.run(&p, &pixels, 0..batch * output[0], &mut actual);

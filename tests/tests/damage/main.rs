@@ -128,12 +128,11 @@ fn changed_parameters_contradict_scales() {
             };
             for word in 0..words {
                 let mut damaged = contents.clone();
-                let joint = contract == Contract::Dyadic && kind == OpKind::Add && matches!(word, 2 | 4 | 5);
                 // Reducing an axis of extent 1 as well is no change: bit 1 is an axis of the picture.
                 damaged.operators[number].params[word] ^=
                     if kind == OpKind::Mean && word == 0 { 2 } else { 1 };
                 let found = findings(&damaged);
-                assert!(joint || found.iter().any(|f| !f.is_empty()), "{kind:?} word {word}");
+                assert!(found.iter().any(|f| !f.is_empty()), "{kind:?} word {word}");
             }
         }
     }

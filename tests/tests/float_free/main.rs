@@ -55,16 +55,15 @@ fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
 
 #[test]
 fn integer_crates_hold_no_float() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let mut findings = Vec::new();
     for (folder, least) in FOLDERS.into_iter().chain(OPTIONAL.map(|folder| (folder, 0))) {
         let mut files = Vec::new();
-        sources(&root.join(folder), &mut files);
+        sources(&dyadic_tests::repository(folder), &mut files);
         assert!(files.len() >= least, "{folder}: {} source files, expected at least {least}", files.len());
         for file in files {
             let source = fs::read_to_string(&file).expect("a readable source file");
             for token in floats(&source) {
-                let place = file.strip_prefix(root).unwrap_or(&file).display();
+                let place = file.strip_prefix(dyadic_tests::repository("")).unwrap_or(&file).display();
                 findings.push(format!("{place}:{}: {}", token.line, token.text));
             }
         }

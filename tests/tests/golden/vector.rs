@@ -8,7 +8,7 @@ use dyadic_kernels::requant::Dyadic;
 use serde_json::Value;
 
 pub fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors")
+    dyadic_tests::repository("tests/vectors")
 }
 
 /// The cases of a file; there is at least one.

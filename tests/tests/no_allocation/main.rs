@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dyadic_compiler::{Options as CompileOptions, compile};
-use dyadic_runtime::{Model, Options, Session};
+use dyadic_runtime::{IsaKind, Model, Options, Session};
 
 /// Calls of `alloc`, `alloc_zeroed` and `realloc` in the whole process.
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
@@ -49,9 +49,17 @@ fn runs_allocate_nothing() {
     let source = include_bytes!("../../../tools/cli/sample/road_signs_int8.tflite");
     let compiled = compile(source, &CompileOptions::default()).expect("the sample compiles");
     let model = Model::copy_of(&compiled.to_bytes()).expect("a valid file");
-    for threads in [1, 2] {
+    for (threads, isa) in
+        [1, 2].into_iter().flat_map(|n| dyadic_tests::isas().into_iter().map(move |isa| (n, isa)))
+    {
+        // Ten thousand on the fastest; fewer on the others, because the harness allocates what it says after a minute.
+        let runs = match isa {
+            IsaKind::Reference => 5,
+            IsaKind::Portable => 100,
+            _ => RUNS,
+        };
         for profile_runs in [0, 16] {
-            let options = Options { threads, profile_runs, ..Options::default() };
+            let options = Options { threads, profile_runs, isa: Some(isa), ..Options::default() };
             let mut session = Session::new(model.clone(), &options).expect("a session");
             session.fill_seeded(1);
             let input = session.input_mut(0).to_vec();
@@ -59,7 +67,7 @@ fn runs_allocate_nothing() {
             session.run().expect("a run");
             let mut output = vec![0; session.output(0).len()];
             let before = ALLOCATIONS.load(Ordering::SeqCst);
-            for _ in 0..RUNS {
+            for _ in 0..runs {
                 session.run_with(&[&input], &mut [&mut output]).expect("a run");
             }
             let count = ALLOCATIONS.load(Ordering::SeqCst) - before;

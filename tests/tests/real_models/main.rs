@@ -9,14 +9,13 @@ mod npy;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 
 use dyadic_compiler::import::tflite;
 use dyadic_compiler::quantize::Contract;
 use dyadic_compiler::{CompileError, Options, compile};
-use dyadic_runtime::{Cpu, IsaKind, Model, Session};
+use dyadic_runtime::{IsaKind, Model, Session};
+use dyadic_tests::isas;
 use npy::{assert_equal, decode, encode, integers};
 
 /// How many of a network's cases run on the scalar reference, which takes seconds for hundreds of millions of
@@ -31,16 +30,8 @@ enum Scalar {
 
 /// A folder of one network, or `None`, said aloud, when there are no real models.
 fn network(name: &str) -> Option<PathBuf> {
-    static SAID: Once = Once::new();
-    let Some(models) = std::env::var_os("DYADIC_MODELS") else {
-        // The macros that print are captured by the test harness; this is not.
-        SAID.call_once(|| {
-            writeln!(std::io::stderr(), "left out: tests on real models, because DYADIC_MODELS is not set")
-                .expect("standard error");
-        });
-        return None;
-    };
-    let folder = Path::new(&models).join("tflite").join(name);
+    let models = dyadic_tests::real_models(name)?;
+    let folder = models.join("tflite").join(name);
     assert!(folder.join("model.tflite").is_file(), "{} holds no model.tflite", folder.display());
     Some(folder)
 }
@@ -56,19 +47,6 @@ fn compiled(folder: &Path, options: &Options) -> Model {
     let bytes = compile();
     assert!(bytes == compile(), "two compilations of one network differ");
     Model::copy_of(&bytes).expect("a valid file")
-}
-
-/// The instruction sets to test: those of this CPU, or the one that `DYADIC_ISA` names.
-fn isas() -> Vec<IsaKind> {
-    let cpu = Cpu::detect();
-    match std::env::var("DYADIC_ISA") {
-        Ok(name) => {
-            let isa = IsaKind::from_name(&name).unwrap_or_else(|| panic!("DYADIC_ISA={name}"));
-            assert!(cpu.has(isa), "DYADIC_ISA={name}: this CPU does not have it");
-            vec![isa]
-        }
-        Err(_) => IsaKind::ALL.into_iter().filter(|&isa| cpu.has(isa)).collect(),
-    }
 }
 
 fn session(model: &Model, isa: IsaKind, threads: usize) -> Session {
