@@ -11,7 +11,7 @@ use crate::types::ElemType;
 /// Elements of a tensor stay below this, so that any offset into one is far from overflowing.
 const MAX_ELEMENTS: usize = 1 << 31;
 
-/// Most values in an average of raw codes: their sum and its rounder stay below 2^31.
+/// Most 8-bit values in an average: their sum and its rounder stay below 2^31.
 const MAX_AVERAGED: usize = 1 << 23;
 
 /// Parameters that can be checked.
@@ -136,7 +136,12 @@ impl Valid for Mean {
         // With two roundings the count is folded into the multiplier, which need not be normalised then.
         let Dyadic { multiplier, shift } = self.scale;
         let folded = self.rounding == Rounding::Twice && multiplier >= 0 && Dyadic::new(0, shift).is_some();
+        let reduced = self.shape.as_slice().iter().zip(self.axes).filter(|(_, reduced)| *reduced);
+        let averaged = reduced.map(|(&extent, _)| extent).product::<usize>();
+        // Sums fit 32 bits.
+        let fits = averaged <= MAX_AVERAGED >> (self.input.elem.bits().max(8) - 8);
         (folded || self.scale.is_valid())
+            && fits
             && self.shape.count() > 0
             && self.input.is_valid()
             && self.output.is_valid()

@@ -10,7 +10,7 @@ use crate::ir::{Graph, Node, Op, Tensor, TensorId};
 use crate::memory_plan::MemoryPlan;
 use crate::prove::{Overflow, prove};
 use crate::quantize::Contract;
-use crate::quantize::dyadic::FactorError;
+use crate::quantize::dyadic::{FactorError, frexp};
 use crate::quantize::scale::to_record;
 use crate::records::{Program, elem_code, interval};
 
@@ -83,6 +83,7 @@ fn store_proof(contents: &mut Contents, graph: &Graph) -> Result<(), EmitError> 
         .map_err(|source| EmitError::Overflow { node: name(&graph.nodes[source.operator]), source })?;
     for (number, intervals) in proof.intervals.iter().enumerate() {
         check_left_shift(contents, number, intervals, &graph.nodes[number])?;
+        check_product_shift(contents, number, &proof.ranges, graph)?;
     }
     for (tensor, &(lo, hi)) in contents.tensors.iter_mut().zip(&proof.ranges) {
         (tensor.lo, tensor.hi) = (lo, hi);
@@ -93,6 +94,35 @@ fn store_proof(contents: &mut Contents, graph: &Graph) -> Result<(), EmitError> 
         contents.intervals.extend(intervals.iter().map(|&i| interval(i)));
     }
     Ok(())
+}
+
+/// The same for a product: TFLite shifts it left in 32 bits where the factor is above 1.
+fn check_product_shift(
+    contents: &Contents,
+    number: usize,
+    ranges: &[crate::prove::Range],
+    graph: &Graph,
+) -> Result<(), EmitError> {
+    let (op, node) = (&contents.operators[number], &graph.nodes[number]);
+    if op.rule != Rule::MulTwice as u16 {
+        return Ok(());
+    }
+    let scale = |t: usize| graph.tensors[t].scale();
+    let (_, left) = frexp(f64::from(scale(node.inputs[0]) * scale(node.inputs[1]) / scale(node.output)));
+    let program = Program::of_contents(contents);
+    let largest = |input: usize| {
+        let (lo, hi) = ranges[program.operand(op, input)];
+        let zero_point = i64::from(program.input(op, input).zero_point);
+        (i64::from(lo) - zero_point).abs().max((i64::from(hi) - zero_point).abs())
+    };
+    let product = largest(0) * largest(1);
+    if product == 0 || left <= 0 || (left < 31 && product << left <= i64::from(i32::MAX)) {
+        return Ok(());
+    }
+    let reason = format!(
+        "products up to {product} times 2^{left} leave 32 bits, where TFLite wraps; compile with --rounding dyadic"
+    );
+    Err(EmitError::Contract { node: name(node), reason })
 }
 
 /// TFLite shifts the accumulator of a factor above 1 left in 32 bits; where that could wrap its result is an accident

@@ -117,8 +117,7 @@ fn operator(program: &Program, op: &OperatorRecord, ranges: &[Range]) -> (Range,
         Params::Concat(_) => concat_range(program, op, ranges),
         Params::Table(p) => table_image(&program.tables[p.table as usize], out, first),
         Params::Reshape(_) | Params::StridedCopy(_) | Params::Tile(_) | Params::ResizeNearest(_) => first,
-        // Half-pixel weights extrapolate at the border, so only the type bounds the result.
-        Params::ResizeBilinear(p) if p.coordinates == 3 && rule == Rule::Bilinear10 => full,
+        // Beyond the border both taps are the same one, so no weight extrapolates.
         Params::ResizeBilinear(_) => first,
         Params::Softmax(_) => full,
         Params::ArgMax(p) => {
@@ -190,7 +189,10 @@ fn mul_range(program: &Program, op: &OperatorRecord, p: &MulParams, rule: Rule, 
     let (ra, rb) = (ranges[program.operand(op, 0)], ranges[program.operand(op, 1)]);
     let end = output(program.output(op), p.lo, p.hi);
     let at = |x: i32, y: i32| {
-        let v = end.saturate(rescale((x - a.zero_point) * (y - b.zero_point), factor(p), round(rule)));
+        let product = i64::from(x - a.zero_point) * i64::from(y - b.zero_point);
+        // Products of 8-bit values fit; wider ones no kernel takes.
+        let product = product.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        let v = end.saturate(rescale(product, factor(p), round(rule)));
         (v, v)
     };
     // A product is monotone in each factor, so its extremes lie at corners.

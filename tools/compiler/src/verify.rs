@@ -13,6 +13,7 @@ use crate::prove::prove;
 use crate::records::{Program, elem_of, interval};
 
 mod constants;
+mod rules;
 
 pub use constants::check as constants;
 

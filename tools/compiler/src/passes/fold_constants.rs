@@ -7,6 +7,9 @@ use crate::emit::table_of;
 use crate::ir::{Graph, Node, Op, Tensor};
 use crate::quantize::Contract;
 
+/// Bytes that a folded constant may have beyond its inputs: a small constant must not unfold into a file of gigabytes.
+const MAX_GROWTH: usize = 1 << 20;
+
 pub(super) fn run(graph: &mut Graph, contract: Contract) {
     for i in 0..graph.nodes.len() {
         let node = &graph.nodes[i];
@@ -27,6 +30,9 @@ fn evaluate(graph: &Graph, node: &Node, contract: Contract) -> Option<Vec<u8>> {
     let (from, to) = (&graph.tensors[node.inputs[0]], &graph.tensors[node.output]);
     let input = from.data.as_deref()?;
     let (shape, out) = (Dims::new(&from.shape)?, Dims::new(&to.shape)?);
+    if to.bytes() > input.len().saturating_add(MAX_GROWTH) {
+        return None;
+    }
     let mut bytes = vec![0; to.bytes()];
     match &node.op {
         Op::Reshape => bytes.copy_from_slice(input),

@@ -128,6 +128,6 @@ pub fn clamp(activation: Activation, elem: ElemType, scale: f32, zero_point: i32
         Activation::Relu6 => (code(0.0).max(min), code(6.0).min(max)),
         Activation::ReluN1To1 => (code(-1.0).max(min), code(1.0).min(max)),
     };
-    // An upper limit below the lower one can only come from an absurd scale; the lower one wins as in TFLite.
-    (lo.min(max), hi.max(min).max(lo.min(max)))
+    // The zero point lies in the range of the type, so the limits do not cross.
+    (lo.min(max), hi.max(min))
 }

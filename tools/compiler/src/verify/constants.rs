@@ -3,10 +3,10 @@
 use dyadic_format::operator::{
     AddParams, ConvParams, MulParams, NO_TABLE, PoolParams, ScaleProduct, TableFunction, TableParams,
 };
-use dyadic_format::{ModelView, OperatorRecord, Params, Rule, TensorRecord};
+use dyadic_format::{ModelView, OpKind, OperatorRecord, Params, Rule, TensorRecord};
 use dyadic_kernels::requant::Dyadic;
 
-use super::{scale, side};
+use super::{rules, scale, side};
 use crate::compile::contract_of;
 use crate::emit::concat_function;
 use crate::ir::Activation;
@@ -71,6 +71,7 @@ impl Checker<'_, '_> {
     fn operator(&self, op: &OperatorRecord) -> Checked {
         let (from, to) = (self.tensor(op, 0), self.output(op));
         let (input, output) = (scale(self.view, from), scale(self.view, to));
+        self.rule(op)?;
         match self.view.params(op) {
             Params::Conv2d(p) | Params::DepthwiseConv2d(p) | Params::FullyConnected(p) => {
                 self.convolution(op, &p)
@@ -86,12 +87,16 @@ impl Checker<'_, '_> {
                 self.clamp(to, p.lo, p.hi)?;
                 self.factor(&p, factors::product(input, second, output, self.contract)?)
             }
-            Params::Requantize(p) => self.factor(&p, factors::rescale(input, output)?),
+            Params::Requantize(p) => {
+                self.whole(to, p.lo, p.hi)?;
+                self.factor(&p, factors::rescale(input, output)?)
+            }
             Params::Mean(p) => {
                 let shape = from.shape();
                 let reduced = |i: &usize| p.axes & 1 << i != 0;
                 let count = (0..shape.len()).filter(reduced).map(|i| shape[i] as usize).product();
                 let d = factors::mean(input, output, count, self.contract)?;
+                self.whole(to, p.lo, p.hi)?;
                 equal("factor of the mean", (p.multiplier, p.shift), (d.multiplier, d.shift))
             }
             Params::AveragePool2d(p) => self.average(op, &p, input, output),
@@ -105,6 +110,23 @@ impl Checker<'_, '_> {
             Params::Pad(_) | Params::Reshape(_) | Params::StridedCopy(_) | Params::Tile(_) => Ok(()),
             Params::ResizeBilinear(_) | Params::ResizeNearest(_) | Params::ArgMax(_) => Ok(()),
         }
+    }
+
+    /// The rule must be one that the contract has for the operator.
+    fn rule(&self, op: &OperatorRecord) -> Checked {
+        let (kind, rule) = (OpKind::from_number(op.kind), Rule::from_number(op.rule));
+        let known = kind.zip(rule).is_some_and(|(k, r)| rules::rules(k, self.contract).contains(&r));
+        if known {
+            return Ok(());
+        }
+        let rule = rule.map_or("unknown", Rule::name);
+        Err(Problem::Differs(format!("rule {rule} is not of the contract {}", self.contract.name())))
+    }
+
+    /// The clamp must be that of the type.
+    fn whole(&self, to: &TensorRecord, lo: i32, hi: i32) -> Checked {
+        let elem = elem_of(to);
+        equal("clamp", (lo, hi), (elem.min(), elem.max()))
     }
 
     fn factor(&self, p: &MulParams, d: Dyadic) -> Checked {
@@ -125,6 +147,9 @@ impl Checker<'_, '_> {
         let (from, weights, to) = (self.tensor(op, 0), self.tensor(op, 1), self.output(op));
         let (input, output) = (scale(self.view, from), scale(self.view, to));
         let product = ScaleProduct::from_number(p.product).unwrap_or(ScaleProduct::Double);
+        // Only TFLite's convolutions of u8 round the product of the scales to float32.
+        let single = self.contract == Contract::Tflite && op.kind != OpKind::FullyConnected as u16;
+        equal("product of the scales", product == ScaleProduct::Double || single, true)?;
         let scales = self.view.scales(weights);
         let channels = to.shape().last().copied().unwrap_or(1) as usize;
         let constants = &self.view.constants()[p.constants_first as usize..][..3 * channels];
@@ -157,6 +182,7 @@ impl Checker<'_, '_> {
         let Some(function) = function else {
             return Err(Problem::Differs("unknown table function".to_string()));
         };
+        equal("table function", rules::makes(self.contract, function), true)?;
         let argument = argument_from_words(p.argument);
         let computed =
             table::build(function, argument, side(self.view, from), side(self.view, to), (p.lo, p.hi))?;
