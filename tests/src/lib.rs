@@ -4,6 +4,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Once;
 
 use dyadic_kernels::isa::{Cpu, IsaKind};
 
@@ -12,13 +13,16 @@ pub fn repository(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
-/// The folder of real networks, when `DYADIC_MODELS` names one; otherwise says aloud what is left out.
-pub fn real_models(what: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("DYADIC_MODELS").map(PathBuf::from);
+/// The folder of real networks, when `DYADIC_MODELS` names one; otherwise says aloud, once, what is left out.
+pub fn real_models() -> Option<PathBuf> {
+    let folder = std::env::var_os("DYADIC_MODELS").filter(|f| !f.is_empty()).map(PathBuf::from);
     if folder.is_none() {
-        // The macros that print are captured by the test harness; this is not.
-        let line = writeln!(std::io::stderr(), "left out: {what}, because DYADIC_MODELS is not set");
-        line.expect("standard error");
+        static SAID: Once = Once::new();
+        SAID.call_once(|| {
+            // The macros that print are captured by the test harness; this is not.
+            let line = "left out: tests on real models, because DYADIC_MODELS is not set";
+            writeln!(std::io::stderr(), "{line}").expect("standard error");
+        });
     }
     folder
 }

@@ -30,7 +30,7 @@ enum Scalar {
 
 /// A folder of one network, or `None`, said aloud, when there are no real models.
 fn network(name: &str) -> Option<PathBuf> {
-    let models = dyadic_tests::real_models(name)?;
+    let models = dyadic_tests::real_models()?;
     let folder = models.join("tflite").join(name);
     assert!(folder.join("model.tflite").is_file(), "{} holds no model.tflite", folder.display());
     Some(folder)
