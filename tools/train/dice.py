@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Dice:
-    """Random draws of one picture; the seed is a tuple of integers such as (set, class, index)."""
+    """Random draws of one picture; the seed is a tuple of integers such as (set, index, class)."""
 
     def __init__(self, *seed: int):
         self.rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))

@@ -47,7 +47,7 @@ fn the_shipped_file_is_what_the_compiler_makes() {
     let differs = made.iter().zip(&shipped).position(|(a, b)| a != b);
     assert!(
         made == shipped,
-        "tools/cli/sample/road_signs.dyad is stale (first difference {differs:?}); its README says how to make it again"
+        "tools/cli/sample/road_signs.dyad is stale (first difference {differs:?}); the README beside it says how to make it again"
     );
 }
 
