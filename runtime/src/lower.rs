@@ -147,7 +147,7 @@ fn action(op: &Operator, state: &mut Lowering) -> Result<(Action, KernelName), L
         Params::AveragePool2d(p) => picture::average_pool(op, &p, choice),
         Params::MaxPool2d(p) => picture::max_pool(op, &p, choice),
         Params::ResizeBilinear(p) => picture::bilinear(op, &p, choice),
-        Params::ResizeNearest(p) => picture::nearest(op, &p),
+        Params::ResizeNearest(p) => picture::nearest(op, &p, &mut state.budget),
         Params::Mean(p) => reduce::mean(op, &p, choice),
         Params::Softmax(p) => reduce::softmax(op, &p, choice),
         Params::ArgMax(p) => reduce::argmax(op, &p, choice),

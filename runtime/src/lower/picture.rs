@@ -10,7 +10,7 @@ use dyadic_kernels::reference::{nearest_index, nearest_single_index};
 use dyadic_kernels::registry::{Choice, KernelOp};
 
 use super::operator::{ACTIVATIONS, BYTES, Operator};
-use super::{KernelName, named, quant};
+use super::{Budget, KernelName, named, quant};
 use crate::error::LoadError;
 use crate::step::{Action, Move, Nearest, Rows};
 
@@ -135,10 +135,16 @@ pub(super) fn bilinear(
     Ok((Action::Rows(Rows::Bilinear { kernel, params, input: op.source(0)? }), named(kernel.kernel())))
 }
 
-pub(super) fn nearest(op: &Operator, p: &ResizeParams) -> Result<(Action, KernelName), LoadError> {
+pub(super) fn nearest(
+    op: &Operator,
+    p: &ResizeParams,
+    budget: &mut Budget,
+) -> Result<(Action, KernelName), LoadError> {
     let (params, input) = (resize(op, p)?, op.source(0)?);
     let (align, half) =
         (params.coordinates == Coordinates::AlignCorners, params.coordinates == Coordinates::HalfPixel);
+    let bytes = Nearest::table_bytes(&params);
+    budget.claim(bytes)?;
     let walk = match op.rule() {
         Rule::Nearest => {
             Nearest::new(&params, |o, size, out| nearest_index(o, size, out, params.coordinates))
@@ -150,5 +156,6 @@ pub(super) fn nearest(op: &Operator, p: &ResizeParams) -> Result<(Action, Kernel
             return Err(op.refusal("rule", format_args!("{}", rule.name()), "a rule of nearest neighbours"));
         }
     };
+    let walk = walk.ok_or_else(|| budget.missing(bytes))?;
     Ok((Action::Move(Move::Nearest { walk, input }), ("nearest_portable", IsaKind::Portable)))
 }

@@ -113,20 +113,36 @@ pub(super) fn tile(elem: ElemType, shape: &Dims, input: &[u8], out: &Dims, outpu
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Nearest {
     elem: ElemType,
+    batch: usize,
     /// Elements of a pixel, pixels of an input row, rows of an input picture.
     channels: usize,
     width: usize,
     height: usize,
-    rows: Vec<usize>,
-    columns: Vec<usize>,
+    rows: Vec<u16>,
+    columns: Vec<u16>,
 }
 
+/// Positions are stored in 16 bits.
+const _: () = assert!(Resize::MAX_EXTENT <= 1 << 16);
+
 impl Nearest {
-    /// `index(o, input, output)` is the input position of output position `o` along one axis.
-    pub(crate) fn new(p: &Resize, index: impl Fn(usize, usize, usize) -> usize) -> Nearest {
-        let axis = |i: usize| (0..p.output[i]).map(|o| index(o, p.input[i], p.output[i])).collect();
+    /// Bytes of memory that [`Nearest::new`] takes.
+    pub(crate) fn table_bytes(p: &Resize) -> u64 {
+        (p.output[0] as u64 + p.output[1] as u64) * size_of::<u16>() as u64
+    }
+
+    /// `index(o, input, output)` is the input position of output position `o` along one axis; all extents are at most
+    /// [`Resize::MAX_EXTENT`]. `None` when there is no memory for the tables.
+    pub(crate) fn new(p: &Resize, index: impl Fn(usize, usize, usize) -> usize) -> Option<Nearest> {
+        let axis = |i: usize| -> Option<Vec<u16>> {
+            let mut table = Vec::new();
+            table.try_reserve_exact(p.output[i]).ok()?;
+            table.extend((0..p.output[i]).map(|o| index(o, p.input[i], p.output[i]) as u16));
+            Some(table)
+        };
         let [height, width] = p.input;
-        Nearest { elem: p.elem, channels: p.channels, width, height, rows: axis(0), columns: axis(1) }
+        let (rows, columns) = (axis(0)?, axis(1)?);
+        Some(Nearest { elem: p.elem, batch: p.batch, channels: p.channels, width, height, rows, columns })
     }
 
     /// See [`reference::nearest`].
@@ -136,21 +152,20 @@ impl Nearest {
         let out_row = self.columns.len() * pixel;
         for (row, target) in output.chunks_exact_mut(out_row).enumerate() {
             let (picture, row) = (row / self.rows.len(), row % self.rows.len());
-            let start = (picture * self.height + self.rows[row]) * self.width * pixel;
+            let start = (picture * self.height + usize::from(self.rows[row])) * self.width * pixel;
             let source = &input[start..][..self.width * pixel];
             for (target, &column) in target.chunks_exact_mut(pixel).zip(&self.columns) {
-                target.copy_from_slice(&source[column * pixel..][..pixel]);
+                target.copy_from_slice(&source[usize::from(column) * pixel..][..pixel]);
             }
         }
     }
 
     /// Element by element, for those that share bytes.
     fn run_elements(&self, input: &[u8], output: &mut [u8]) {
-        let pictures = input.len() * 8 / self.elem.bits() / (self.height * self.width * self.channels);
         let mut index = 0;
-        for picture in 0..pictures {
-            for &row in &self.rows {
-                for &column in &self.columns {
+        for picture in 0..self.batch {
+            for row in self.rows.iter().map(|&row| usize::from(row)) {
+                for column in self.columns.iter().map(|&column| usize::from(column)) {
                     let pixel = ((picture * self.height + row) * self.width + column) * self.channels;
                     for c in 0..self.channels {
                         self.elem.store(output, index, self.elem.load(input, pixel + c));
@@ -340,14 +355,18 @@ mod tests {
                 for code in 0..4usize.pow(4) {
                     let side = |i: u32| code / 4usize.pow(i) % 4 + 1;
                     let (input, output) = ([side(0), side(1)], [side(2), side(3)]);
-                    let p = Resize { batch: 2, input, output, channels: 3, elem, coordinates };
-                    let source = bytes(elem, 6 * input[0] * input[1]);
-                    let length = elem.bytes(6 * output[0] * output[1]).expect("a small tensor");
-                    let (mut expected, mut found) = (vec![0; length], vec![0; length]);
-                    reference::nearest(&p, &source, &mut expected);
-                    let index = |o, size, out| reference::nearest_index(o, size, out, coordinates);
-                    Nearest::new(&p, index).run(&source, &mut found);
-                    assert_eq!(found, expected, "{p:?}");
+                    // With one element per picture, an odd batch of nibbles ends inside a byte.
+                    for (batch, channels) in [(2, 3), (1, 1), (3, 1)] {
+                        let p = Resize { batch, input, output, channels, elem, coordinates };
+                        let source = bytes(elem, batch * channels * input[0] * input[1]);
+                        let count = batch * channels * output[0] * output[1];
+                        let length = elem.bytes(count).expect("a small tensor");
+                        let (mut expected, mut found) = (vec![0; length], vec![0; length]);
+                        reference::nearest(&p, &source, &mut expected);
+                        let index = |o, size, out| reference::nearest_index(o, size, out, coordinates);
+                        Nearest::new(&p, index).expect("memory").run(&source, &mut found);
+                        assert_eq!(found, expected, "{p:?}");
+                    }
                 }
             }
         }

@@ -5,7 +5,7 @@ use dyadic_format::operator::{
     SoftmaxParams, StridedCopyParams,
 };
 use dyadic_format::{Params, Rule};
-use dyadic_kernels::ElemType::{S8, S32, U8};
+use dyadic_kernels::ElemType::{S8, S32, U4, U8};
 use dyadic_kernels::geometry::Window;
 use dyadic_kernels::params::*;
 use dyadic_kernels::reference;
@@ -138,6 +138,20 @@ fn resizing() {
             }
             check(&b, &[&input], &expected);
         }
+    }
+}
+
+/// Single nibbles: the padding nibble of an odd batch is no picture.
+#[test]
+fn resizing_single_nibbles() {
+    for (batch, input, output) in [(1, &[0x7][..], &[0x77][..]), (3, &[0x21, 0x3], &[0x11, 0x22, 0x33])] {
+        let mut b = Builder::default();
+        let from = b.input(U4, &[batch, 1, 1, 1], 0);
+        let to = b.tensor(U4, &[batch, 1, 2, 1], 0);
+        let params = Params::ResizeNearest(ResizeParams { coordinates: 1 });
+        b.operator(Rule::Nearest, params, &[from], to, &[]);
+        b.output(to);
+        check(&b, &[input], output);
     }
 }
 
