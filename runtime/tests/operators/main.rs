@@ -72,20 +72,29 @@ struct ConvCase {
 }
 
 impl ConvCase {
+    fn shape(&self) -> [usize; 4] {
+        [self.out_channels, self.window.y.kernel, self.window.x.kernel, self.in_channels / self.groups]
+    }
+
     fn check(&self, rule: Rule, rounding: Rounding) {
-        let (y, x) = (self.window.y, self.window.x);
-        let depthwise = self.groups == self.in_channels && self.groups > 1;
-        let shape = [self.out_channels, y.kernel, x.kernel, self.in_channels / self.groups];
-        let length = self.weight.elem.bytes(shape.iter().product()).expect("a small tensor");
+        let length = self.weight.elem.bytes(self.shape().iter().product()).expect("a small tensor");
         let weights = bytes(length, 1);
         let bias: Vec<i32> = (0..self.out_channels as i32).map(|c| 100 * c - 500).collect();
         let multipliers: Vec<i32> = (0..self.out_channels as i32).map(|c| (1 << 30) + 12345 * c).collect();
         let shifts: Vec<i32> = (0..self.out_channels as i32).map(|c| 38 + c % 3).collect();
+        self.check_with(rule, rounding, &weights, [&bias, &multipliers, &shifts]);
+    }
+
+    /// `words`: bias, multipliers and shifts.
+    fn check_with(&self, rule: Rule, rounding: Rounding, weights: &[u8], words: [&[i32]; 3]) {
+        let (y, x) = (self.window.y, self.window.x);
+        let [bias, multipliers, shifts] = words;
+        let depthwise = self.groups == self.in_channels && self.groups > 1;
         let mut b = Builder::default();
         let from = b.input(U8, &[2, y.input, x.input, self.in_channels], 120);
-        let kernel = b.constant(self.weight.elem, &shape, self.weight.zero_point, &weights);
+        let kernel = b.constant(self.weight.elem, &self.shape(), self.weight.zero_point, weights);
         let to = b.tensor(S8, &[2, y.output, x.output, self.out_channels], -3);
-        let words: Vec<i32> = [&bias, &multipliers, &shifts].into_iter().flatten().copied().collect();
+        let words: Vec<i32> = words.concat();
         let params = ConvParams {
             stride: [y.stride as u32, x.stride as u32],
             dilation: [y.dilation as u32, x.dilation as u32],
@@ -107,10 +116,10 @@ impl ConvCase {
             groups: self.groups,
             input: quant(U8, 120),
             weight: self.weight,
-            weights: &weights,
-            bias: &bias,
-            multipliers: &multipliers,
-            shifts: &shifts,
+            weights,
+            bias,
+            multipliers,
+            shifts,
             rounding,
             output: end(S8, -3, -100, 127),
         };
@@ -140,6 +149,35 @@ fn convolutions() {
                 ConvCase { window, in_channels, out_channels, groups, weight }.check(rule, rounding);
             }
         }
+    }
+}
+
+/// Channels whose bias is an end of 32 bits: a kernel that counts on small accumulators may not be chosen for them.
+#[test]
+fn biases_at_the_ends_of_32_bits() {
+    let window = Window { y: axis(9, 9, 3, 1, 1, 1), x: axis(8, 8, 3, 1, 1, 1) };
+    for channels in [32, 45] {
+        let case = ConvCase {
+            window,
+            in_channels: channels,
+            out_channels: channels,
+            groups: channels,
+            weight: quant(S8, 0),
+        };
+        let mut weights = bytes(9 * channels, 1);
+        let bias: Vec<i32> = (0..channels as i32)
+            .map(|c| match c % 5 {
+                0 => i32::MAX,
+                1 => i32::MIN,
+                _ => 1000 * c,
+            })
+            .collect();
+        // Those channels are dead, so that every sum fits 32 bits.
+        for (row, _) in weights.chunks_mut(9).zip(&bias).filter(|(_, bias)| bias.unsigned_abs() > 1 << 30) {
+            row.fill(0);
+        }
+        let (multipliers, shifts) = (vec![i32::MAX; channels], vec![32; channels]);
+        case.check_with(Rule::RequantTwice, Rounding::Twice, &weights, [&bias, &multipliers, &shifts]);
     }
 }
 
