@@ -7,24 +7,22 @@ use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 
 use crate::ALIGNMENT;
 
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
 struct Block([u8; ALIGNMENT]);
 
 /// Owned bytes that start on a 64-byte boundary, as [`ModelView::open`](crate::ModelView::open) wants them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AlignedBytes {
     blocks: Vec<Block>,
     length: usize,
 }
 
 impl AlignedBytes {
-    /// `length` zeros; `None` when there is no memory for them.
+    /// `length` zeros; `None` when there is no memory for them. Large ones come as zeros from the system, so pages that
+    /// nobody touches take no memory.
     pub fn zeroed(length: usize) -> Option<AlignedBytes> {
-        let mut blocks = Vec::new();
-        let count = length.div_ceil(ALIGNMENT);
-        blocks.try_reserve_exact(count).ok()?;
-        blocks.resize(count, Block::zeroed());
+        let blocks = bytemuck::try_zeroed_vec(length.div_ceil(ALIGNMENT)).ok()?;
         Some(AlignedBytes { blocks, length })
     }
 
@@ -33,6 +31,12 @@ impl AlignedBytes {
         let mut copy = AlignedBytes::zeroed(bytes.len())?;
         copy.copy_from_slice(bytes);
         Some(copy)
+    }
+}
+
+impl core::fmt::Debug for AlignedBytes {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "AlignedBytes({})", self.length)
     }
 }
 

@@ -34,18 +34,14 @@ impl<'a> Sections<'a> {
         Ok(sections)
     }
 
-    /// The table of a file that [`Sections::open`] accepted before; only what memory safety needs is looked at.
-    pub(crate) fn reopen(file: &'a [u8]) -> Result<Sections<'a>, FormatError> {
-        let changed = || FormatError {
-            offset: 0,
-            problem: Problem::TooShort { expected: HEADER_BYTES as u64, found: file.len() as u64 },
-        };
-        let header = file.get(..HEADER_BYTES).and_then(|b| bytemuck::try_from_bytes::<Header>(b).ok());
-        let header = header.ok_or_else(changed)?;
+    /// The table of a file that [`Sections::open`] accepted before; only what memory safety needs is looked at. No
+    /// sections when the bytes are no longer a file.
+    pub(crate) fn reopen(file: &'a [u8]) -> Sections<'a> {
+        let header = file.get(..HEADER_BYTES).and_then(|b| bytemuck::try_from_bytes(b).ok());
+        let header = header.unwrap_or(&Header::EMPTY);
         let bytes = (header.section_count as usize).min(MAX_SECTIONS) * size_of::<SectionRecord>();
-        let table = file.get(HEADER_BYTES..).and_then(|b| b.get(..bytes)).ok_or_else(changed)?;
-        let table = bytemuck::try_cast_slice(table).map_err(|_| changed())?;
-        Ok(Sections { file, header, table })
+        let table = file.get(HEADER_BYTES..).and_then(|b| b.get(..bytes)).unwrap_or(&[]);
+        Sections { file, header, table: bytemuck::try_cast_slice(table).unwrap_or(&[]) }
     }
 
     pub(crate) fn find(&self, kind: SectionKind) -> Option<&'a SectionRecord> {
@@ -60,17 +56,10 @@ impl<'a> Sections<'a> {
         from.and_then(|f| f.get(..section.bytes as usize)).unwrap_or(&[])
     }
 
-    /// The records of a section; none when it is absent.
-    pub(crate) fn records<T: Pod>(&self, kind: SectionKind) -> Result<&'a [T], FormatError> {
-        let Some(section) = self.find(kind) else { return Ok(&[]) };
-        let bytes = self.bytes(kind);
-        if bytes.is_empty() {
-            return Ok(&[]);
-        }
-        // Fails only in a reopened file that has changed: `check_section` found the section on a 64-byte boundary and a
-        // whole number of records long.
-        bytemuck::try_cast_slice(bytes)
-            .map_err(|_| FormatError { offset: section.offset, problem: Problem::Misaligned })
+    /// The records of a section; none when it is absent, or when a reopened file no longer has them: `check_section`
+    /// found the section on a 64-byte boundary and a whole number of records long.
+    pub(crate) fn records<T: Pod>(&self, kind: SectionKind) -> &'a [T] {
+        bytemuck::try_cast_slice(self.bytes(kind)).unwrap_or(&[])
     }
 }
 

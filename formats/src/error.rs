@@ -19,7 +19,7 @@ pub struct FormatError {
 pub enum Problem {
     /// The bytes do not start on a 64-byte boundary in memory.
     Misaligned,
-    /// Shorter than a header.
+    /// Shorter than a header, or than the header says.
     TooShort {
         /// Bytes that were expected at least.
         expected: u64,

@@ -33,6 +33,22 @@ pub struct Header {
     pub header_crc: u32,
 }
 
+impl Header {
+    /// The header of no file.
+    pub(crate) const EMPTY: Header = Header {
+        magic: [0; 8],
+        version: 0,
+        header_bytes: 0,
+        file_bytes: 0,
+        arena_bytes: 0,
+        section_count: 0,
+        table_crc: 0,
+        digest: [0; 32],
+        reserved: [0; 13],
+        header_crc: 0,
+    };
+}
+
 /// Size of [`Header`] in bytes.
 pub const HEADER_BYTES: usize = core::mem::size_of::<Header>();
 const _: () = assert!(HEADER_BYTES == 128);

@@ -15,6 +15,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::mem::offset_of;
 
+use crate::error::{FormatError, Problem};
 use crate::place::{Checked, Place, Row};
 use crate::records::{IntervalRecord, ScaleRecord};
 use crate::section::SectionKind;
@@ -25,7 +26,7 @@ pub(crate) const MAX_ARENA: u64 = 1 << 40;
 
 /// Checks what the sections of a file hold.
 pub(crate) fn records(view: &ModelView) -> Checked {
-    let starts = Starts { view };
+    let starts = Starts { view, strings: strings(view)? };
     for (i, scale) in view.scales.iter().enumerate() {
         check_scale(starts.record(SectionKind::Scales, i), scale)?;
     }
@@ -42,9 +43,10 @@ pub(crate) fn records(view: &ModelView) -> Checked {
     tables.finish(starts.section(SectionKind::Tables))
 }
 
-/// Where the sections of a file start.
+/// Where the sections of a file start, and its text.
 struct Starts<'v, 'a> {
     view: &'v ModelView<'a>,
+    strings: &'a str,
 }
 
 impl Starts<'_, '_> {
@@ -106,11 +108,24 @@ fn check_interval(p: Place, interval: &IntervalRecord) -> Checked {
     )
 }
 
-/// Model inputs and outputs: at least one each, all in the arena.
+/// The section `Strings`, which must be UTF-8 as a whole.
+fn strings<'a>(view: &ModelView<'a>) -> Result<&'a str, FormatError> {
+    core::str::from_utf8(view.strings).map_err(|error| {
+        let start =
+            view.sections.iter().find(|s| s.kind == SectionKind::Strings as u32).map_or(0, |s| s.offset);
+        let found = view.strings.get(error.valid_up_to()).copied().unwrap_or(0).into();
+        let problem = Problem::Field { field: "text", found, expected: "UTF-8" };
+        FormatError { offset: start + error.valid_up_to() as u64, problem }
+    })
+}
+
+/// Model inputs and outputs: at least one each, all in the arena. An output may be given more than once; their number
+/// is bounded, so that what a reader keeps of each is bounded by the tensors of the file.
 fn interface(view: &ModelView, starts: &Starts) -> Checked {
     for (kind, list) in [(SectionKind::Inputs, view.inputs), (SectionKind::Outputs, view.outputs)] {
         let p = starts.section(kind);
         p.field(!list.is_empty(), kind.name(), list.len(), "at least one tensor number")?;
+        p.field(list.len() <= view.tensors.len(), kind.name(), list.len(), "at most as many as tensors")?;
         for (i, &number) in list.iter().enumerate() {
             let p = starts.record(kind, i);
             p.range("tensor number", number.into(), 1, view.tensors.len() as u64)?;

@@ -4,7 +4,6 @@ use crate::container::{Sections, digest};
 use crate::error::{FormatError, Problem};
 use crate::header::Header;
 use crate::operator::{OpKind, OperatorRecord, Params};
-use crate::place::Place;
 use crate::records::{
     GoldenRecord, IntervalRecord, PackedRecord, ProvenanceRecord, RecipeRecord, ScaleRecord, TextRef,
 };
@@ -15,13 +14,15 @@ use crate::validate;
 /// A valid file. Every reference between records, every enum, every length, every factor and the memory plan were
 /// checked by [`ModelView::open`]; what an operation demands of its shapes and types is the runtime's business.
 ///
-/// Accessors that take a record give nothing (an empty slice) for a record of another file; none panics.
+/// Accessors that take a record give nothing (an empty slice) for a record of another file; none panics, not even when
+/// the bytes have changed since ([`ModelView::reopen`]).
 #[derive(Clone, Copy, Debug)]
 pub struct ModelView<'a> {
     pub(crate) file: &'a [u8],
     pub(crate) header: &'a Header,
     pub(crate) sections: &'a [SectionRecord],
-    pub(crate) strings: &'a str,
+    /// Valid UTF-8 as a whole, which `open` checks.
+    pub(crate) strings: &'a [u8],
     pub(crate) tensors: &'a [TensorRecord],
     pub(crate) operators: &'a [OperatorRecord],
     pub(crate) operands: &'a [u32],
@@ -47,43 +48,41 @@ impl<'a> ModelView<'a> {
     /// # Errors
     /// The first thing found wrong, with its byte offset in the file.
     pub fn open(file: &'a [u8]) -> Result<ModelView<'a>, FormatError> {
-        let view = ModelView::assemble(&Sections::open(file)?)?;
+        let view = ModelView::assemble(&Sections::open(file)?);
         validate::records(&view)?;
         Ok(view)
     }
 
-    /// The view of bytes that [`ModelView::open`] accepted before, without checking them again. Bytes that have changed
-    /// since may give an error or, later, a panic; never undefined behaviour.
-    ///
-    /// # Errors
-    /// When the bytes are no longer a file.
-    pub fn reopen(file: &'a [u8]) -> Result<ModelView<'a>, FormatError> {
-        ModelView::assemble(&Sections::reopen(file)?)
+    /// The view of bytes that [`ModelView::open`] accepted before, without checking them again: cheap. Bytes that have
+    /// changed since give other records or none; numbers in them may then point anywhere, so whoever indexes with one
+    /// may panic. Never undefined behaviour.
+    pub fn reopen(file: &'a [u8]) -> ModelView<'a> {
+        ModelView::assemble(&Sections::reopen(file))
     }
 
-    fn assemble(sections: &Sections<'a>) -> Result<ModelView<'a>, FormatError> {
-        Ok(ModelView {
+    fn assemble(sections: &Sections<'a>) -> ModelView<'a> {
+        ModelView {
             file: sections.file,
             header: sections.header,
             sections: sections.table,
-            strings: strings(sections)?,
-            tensors: sections.records(SectionKind::Tensors)?,
-            operators: sections.records(SectionKind::Operators)?,
-            operands: sections.records(SectionKind::Operands)?,
-            inputs: sections.records(SectionKind::Inputs)?,
-            outputs: sections.records(SectionKind::Outputs)?,
-            scales: sections.records(SectionKind::Scales)?,
-            constants: sections.records(SectionKind::Constants)?,
-            tables: sections.records(SectionKind::Tables)?,
-            intervals: sections.records(SectionKind::Intervals)?,
+            strings: sections.bytes(SectionKind::Strings),
+            tensors: sections.records(SectionKind::Tensors),
+            operators: sections.records(SectionKind::Operators),
+            operands: sections.records(SectionKind::Operands),
+            inputs: sections.records(SectionKind::Inputs),
+            outputs: sections.records(SectionKind::Outputs),
+            scales: sections.records(SectionKind::Scales),
+            constants: sections.records(SectionKind::Constants),
+            tables: sections.records(SectionKind::Tables),
+            intervals: sections.records(SectionKind::Intervals),
             weights: sections.bytes(SectionKind::Weights),
-            packed_index: sections.records(SectionKind::PackedIndex)?,
+            packed_index: sections.records(SectionKind::PackedIndex),
             packed: sections.bytes(SectionKind::Packed),
-            provenance: sections.records(SectionKind::Provenance)?.first(),
-            recipe: sections.records(SectionKind::Recipe)?,
-            labels: sections.records(SectionKind::Labels)?,
-            golden: sections.records(SectionKind::Golden)?,
-        })
+            provenance: sections.records(SectionKind::Provenance).first(),
+            recipe: sections.records(SectionKind::Recipe),
+            labels: sections.records(SectionKind::Labels),
+            golden: sections.records(SectionKind::Golden),
+        }
     }
 
     /// Compares the BLAKE3 digest in the header with the file.
@@ -185,8 +184,8 @@ impl<'a> ModelView<'a> {
 
     /// A piece of text; empty when `text` is not of this file.
     pub fn text(&self, text: TextRef) -> &'a str {
-        let from = self.strings.get(text.offset as usize..);
-        from.and_then(|s| s.get(..text.bytes as usize)).unwrap_or("")
+        let bytes = piece(self.strings, text.offset.into(), text.bytes.into());
+        core::str::from_utf8(bytes).unwrap_or("")
     }
 
     /// Typed parameters of an operator.
@@ -256,15 +255,4 @@ fn piece<T>(list: &[T], first: u64, count: u64) -> &[T] {
     let end = first.checked_add(count).filter(|&end| end <= list.len() as u64);
     // Both ends are at most a length and so keep their values.
     end.map_or(&[], |end| &list[first as usize..end as usize])
-}
-
-/// The section `Strings`, which must be UTF-8 as a whole.
-fn strings<'a>(sections: &Sections<'a>) -> Result<&'a str, FormatError> {
-    let bytes = sections.bytes(SectionKind::Strings);
-    core::str::from_utf8(bytes).map_err(|error| {
-        let start = sections.find(SectionKind::Strings).map_or(0, |s| s.offset);
-        let found = bytes.get(error.valid_up_to()).copied().unwrap_or(0).into();
-        let problem = Problem::Field { field: "text", found, expected: "UTF-8" };
-        FormatError { offset: Place { offset: start }.at(error.valid_up_to()).offset, problem }
-    })
 }

@@ -43,10 +43,15 @@ pub struct Contents {
 
 impl Contents {
     /// Adds text and returns where it lies.
+    ///
+    /// # Panics
+    /// When all text together is longer than 2^32 - 1 bytes, which no record can address.
     pub fn text(&mut self, text: &str) -> TextRef {
-        let offset = self.strings.len() as u32;
+        let number = |n: usize| u32::try_from(n).expect("a record addresses text by 32 bits");
+        let offset = self.strings.len();
         self.strings.extend_from_slice(text.as_bytes());
-        TextRef { offset, bytes: text.len() as u32 }
+        number(self.strings.len());
+        TextRef { offset: number(offset), bytes: number(text.len()) }
     }
 
     /// Adds the logical bytes of a constant on a 64-byte boundary and returns their offset.
@@ -57,7 +62,7 @@ impl Contents {
     /// Adds an operator of one output; `tables` follow the operands of a concatenation. Its intervals are none.
     ///
     /// # Panics
-    /// With more than 65,535 inputs, which no record can count.
+    /// With more than 65,535 inputs, which no record can count, or too much [text](Contents::text).
     pub fn operator(
         &mut self,
         name: &str,

@@ -116,14 +116,8 @@ impl Model {
     }
 
     /// The records of the file. Cheap: nothing is checked again.
-    ///
-    /// # Panics
-    /// When the file was changed while it is mapped, against the contract of [`Model::map`].
     pub fn view(&self) -> ModelView<'_> {
-        match ModelView::reopen(self.bytes()) {
-            Ok(view) => view,
-            Err(error) => panic!("the file was changed while it is mapped: {error}"),
-        }
+        ModelView::reopen(self.bytes())
     }
 
     /// BLAKE3 digest of the file, as its header states it; [`ModelView::check_digest`] compares it.

@@ -156,9 +156,9 @@ impl Arena<'_, '_> {
         }
     }
 
-    /// Whether input `index` in the bytes `from` may share bytes with the output in `to`: element-wise operators may
-    /// overwrite an input of the same shape and size element by element, a concatenation may find a branch at `branch`,
-    /// where it would copy it.
+    /// Whether input `index` in the bytes `from` may share bytes with the output in `to`: a table and an addition of equal
+    /// shapes may overwrite their first input element by element, a concatenation may find a branch at `branch`, where
+    /// it would copy it.
     fn may_share(
         &self,
         op: &OperatorRecord,
@@ -170,11 +170,10 @@ impl Arena<'_, '_> {
         let shape = |number: u32| self.view.tensors[number as usize].shape();
         let (inputs, outputs) = (self.view.operator_inputs(op), self.view.operator_outputs(op));
         let [output] = *outputs else { return false };
-        let in_place = from == to && shape(inputs[index]) == shape(output);
+        let in_place = index == 0 && from == to && inputs.iter().all(|&input| shape(input) == shape(output));
         match self.view.params(op) {
             Params::Reshape(_) => from == to,
-            Params::Table(_) | Params::Requantize(_) => in_place,
-            Params::Add(_) | Params::Sub(_) | Params::Mul(_) => in_place,
+            Params::Table(_) | Params::Add(_) | Params::Sub(_) => in_place,
             Params::Concat(c) => {
                 let outer = shape(output).get(..c.axis as usize).unwrap_or(&[]);
                 let copied = self.view.concat_tables(op).get(index) == Some(&NO_TABLE);
@@ -183,6 +182,7 @@ impl Arena<'_, '_> {
             Params::Conv2d(_) | Params::DepthwiseConv2d(_) | Params::FullyConnected(_) => false,
             Params::AveragePool2d(_) | Params::MaxPool2d(_) | Params::Mean(_) | Params::Pad(_) => false,
             Params::StridedCopy(_) | Params::Tile(_) | Params::Softmax(_) => false,
+            Params::Mul(_) | Params::Requantize(_) => false,
             Params::ResizeBilinear(_) | Params::ResizeNearest(_) | Params::ArgMax(_) => false,
         }
     }

@@ -11,7 +11,7 @@ pub(super) fn metadata(view: &ModelView, starts: &Starts, tables: &mut TablesInU
     provenance(view, starts)?;
     recipe(view, starts, tables)?;
     for (i, &label) in view.labels.iter().enumerate() {
-        starts.record(SectionKind::Labels, i).text("label", label, view.strings)?;
+        starts.record(SectionKind::Labels, i).text("label", label, starts.strings)?;
     }
     for (i, golden) in view.golden.iter().enumerate() {
         let p = starts.record(SectionKind::Golden, i);
@@ -27,9 +27,9 @@ fn provenance(view: &ModelView, starts: &Starts) -> Checked {
     length(view, starts, SectionKind::Provenance, one, "one record")?;
     let Some(record) = view.provenance else { return Ok(()) };
     let p = starts.section(SectionKind::Provenance);
-    at!(p, ProvenanceRecord, tool).text("tool", record.tool, view.strings)?;
-    at!(p, ProvenanceRecord, options).text("options", record.options, view.strings)?;
-    at!(p, ProvenanceRecord, description).text("description", record.description, view.strings)
+    at!(p, ProvenanceRecord, tool).text("tool", record.tool, starts.strings)?;
+    at!(p, ProvenanceRecord, options).text("options", record.options, starts.strings)?;
+    at!(p, ProvenanceRecord, description).text("description", record.description, starts.strings)
 }
 
 /// A section that has `bytes` bytes when it is there.

@@ -16,7 +16,7 @@ pub(super) fn operators(view: &ModelView, starts: &Starts, tables: &mut TablesIn
     let mut constants = row("constants", view.constants);
     for (i, op) in view.operators.iter().enumerate() {
         let p = starts.record(SectionKind::Operators, i);
-        p.text("operator name", op.name, view.strings)?;
+        p.text("operator name", op.name, starts.strings)?;
         let (kind, rule) = kind_and_rule(p, op)?;
         let count = arity(p, op, kind)?;
         operands.take(at!(p, OperatorRecord, operands_first), op.operands_first.into(), count)?;
@@ -32,7 +32,10 @@ pub(super) fn operators(view: &ModelView, starts: &Starts, tables: &mut TablesIn
         at!(p, OperatorRecord, reserved).field(op.reserved == 0, "reserved", op.reserved, "0")?;
         let words = Params::from_words(kind, &op.params);
         let place = at!(p, OperatorRecord, params);
-        place.field(words.words() == op.params, "unused parameters", op.kind, "0")?;
+        let differs = |(word, read): (&i32, &i32)| word != read;
+        if let Some(i) = op.params.iter().zip(&words.words()).position(differs) {
+            place.at(4 * i).field(false, "unused parameters", op.params[i], "0")?;
+        }
         let input = &view.tensors[view.operator_inputs(op)[0] as usize];
         params::Check {
             place,

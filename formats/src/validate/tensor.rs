@@ -21,7 +21,7 @@ pub(super) fn tensors(view: &ModelView, starts: &Starts) -> Checked {
     let payload = (starts.section(SectionKind::Weights), view.weights);
     for (i, t) in view.tensors.iter().enumerate() {
         let p = starts.record(SectionKind::Tensors, i);
-        p.text("tensor name", t.name, view.strings)?;
+        p.text("tensor name", t.name, starts.strings)?;
         let (elem, elements) = shape(p, t)?;
         match storage(p, t, elem, elements)? {
             Storage::Arena => {
@@ -37,6 +37,7 @@ pub(super) fn tensors(view: &ModelView, starts: &Starts) -> Checked {
             }
             Storage::Constant => {
                 weights.take_aligned(at!(p, TensorRecord, offset), t.offset, t.bytes, payload)?;
+                last_nibble(elem, elements, t.offset + t.bytes, payload)?;
             }
             Storage::PackedOnly => {
                 at!(p, TensorRecord, offset).field(t.offset == 0, "constant offset", t.offset, "0")?;
@@ -72,6 +73,15 @@ fn shape(p: Place, t: &TensorRecord) -> Result<(ElemCode, u64), crate::FormatErr
     }
     // The number was refused above when it is unknown.
     Ok((elem.unwrap_or(ElemCode::U8), elements))
+}
+
+/// The high half of the last byte of an odd number of 4-bit elements is zero. `end` lies inside the payload.
+fn last_nibble(elem: ElemCode, elements: u64, end: u64, (payload, bytes): (Place, &[u8])) -> Checked {
+    if elem.bits() != 4 || elements.is_multiple_of(2) {
+        return Ok(());
+    }
+    let last = end as usize - 1;
+    payload.at(last).field(bytes[last] < 16, "padding nibble", bytes[last] >> 4, "0")
 }
 
 fn storage(p: Place, t: &TensorRecord, elem: ElemCode, elements: u64) -> Result<Storage, crate::FormatError> {

@@ -103,14 +103,11 @@ fn weights_and_tables_may_hold_anything() {
     }
 }
 
-/// A file that changes under a reader that has checked it before: errors or nonsense, never a panic.
+/// A file that changes under a reader that has checked it before: nothing or nonsense, never a panic.
 #[test]
 fn reopened_files_may_have_changed() {
     let bytes = file(&mixed());
-    assert_eq!(
-        walk(&ModelView::reopen(&bytes).expect("unchanged")),
-        walk(&ModelView::open(&bytes).expect("valid"))
-    );
+    assert_eq!(walk(&ModelView::reopen(&bytes)), walk(&ModelView::open(&bytes).expect("valid")));
     let mut generator = Generator::new(8);
     let mut changed = aligned(&bytes);
     for _ in 0..if cfg!(miri) { 8 } else { 20_000 } {
@@ -128,22 +125,21 @@ fn reopened_files_may_have_changed() {
         } else {
             bytes.len()
         };
-        if let Ok(view) = ModelView::reopen(&changed[..cut]) {
-            for (i, op) in view.operators().iter().enumerate() {
-                let lists = (view.operator_inputs(op), view.operator_outputs(op), view.concat_tables(op));
-                let pieces = (view.operator_intervals(op), view.packed_layouts(i), view.text(op.name));
-                std::hint::black_box((lists, pieces, view.params(op), view.packed_weights(i, 1)));
-            }
-            for tensor in view.tensors() {
-                std::hint::black_box((
-                    view.scales(tensor),
-                    view.constant(tensor),
-                    view.text(tensor.name),
-                    tensor.shape(),
-                ));
-            }
-            std::hint::black_box((view.label(0), view.provenance(), view.check_digest().is_ok()));
+        let view = ModelView::reopen(&changed[..cut]);
+        for (i, op) in view.operators().iter().enumerate() {
+            let lists = (view.operator_inputs(op), view.operator_outputs(op), view.concat_tables(op));
+            let pieces = (view.operator_intervals(op), view.packed_layouts(i), view.text(op.name));
+            std::hint::black_box((lists, pieces, view.params(op), view.packed_weights(i, 1)));
         }
+        for tensor in view.tensors() {
+            std::hint::black_box((
+                view.scales(tensor),
+                view.constant(tensor),
+                view.text(tensor.name),
+                tensor.shape(),
+            ));
+        }
+        std::hint::black_box((view.label(0), view.provenance(), view.check_digest().is_ok()));
         changed.copy_from_slice(&bytes);
     }
 }

@@ -63,8 +63,8 @@ fn operators() {
         ("intervals shared", |c| c.operators[FULLY].intervals_first = 0, Field("intervals", 0), Operators, o(FULLY, INTERVALS)),
         ("intervals beyond", |c| c.operators[0].intervals_first = !0, Range("intervals"), Operators, o(0, INTERVALS)),
         ("interval left over", |c| c.intervals.push(c.intervals[0]), Field("intervals", 1), Intervals, 5 * 16),
-        ("parameters of nothing", |c| c.operators[13].params[0] = 1, Field("unused parameters", 12), Operators, p(13, 0)),
-        ("a word too many", |c| c.operators[0].params[23] = 1, Field("unused parameters", 1), Operators, p(0, 0)),
+        ("parameters of nothing", |c| c.operators[13].params[0] = 1, Field("unused parameters", 1), Operators, p(13, 0)),
+        ("a word too many", |c| c.operators[0].params[23] = 1, Field("unused parameters", 1), Operators, p(0, 92)),
     ]);
 }
 

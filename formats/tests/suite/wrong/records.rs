@@ -70,6 +70,7 @@ fn tensors() {
         ("constant not at 64", |c| tensor(c, "fw").offset = 1, Range("constant"), Tensors, t(number("fw"), OFFSET)),
         ("constant behind a gap", |c| { c.weights.splice(0..0, [0; 64]); tensor(c, "fw").offset = 64; }, Field("constant", 64), Tensors, t(number("fw"), OFFSET)),
         ("constant cut short", |c| c.weights.truncate(5), Range("constant"), Tensors, t(number("fw"), OFFSET)),
+        ("a nibble behind an odd count", |c| { c.weights[5] = 0x15; let t = tensor(c, "fw"); (t.elem, t.dims) = (4, [11, 1, 1, 1, 1, 1, 1, 1]); }, Field("padding nibble", 1), Weights, 5),
         ("weights left over", |c| c.weights.push(0), Field("constant", 1), Weights, 6),
         ("zero point of u8", |c| c.tensors[0].zero_point = -1, Field("zero point", -1), Tensors, t(0, 12)),
         ("zero point of s8", |c| c.tensors[2].zero_point = 128, Field("zero point", 128), Tensors, t(2, 12)),
@@ -102,6 +103,7 @@ fn interface_and_packed_weights() {
     const OFFSET: usize = of!(PackedRecord, offset);
     refuse(&[
         ("no input", |c| c.inputs.clear(), Field("Inputs", 0), Inputs, 0),
+        ("more outputs than tensors", |c| c.outputs = vec![c.outputs[0]; c.tensors.len() + 1], Field("Outputs", 25), Outputs, 0),
         ("no output", |c| c.outputs.clear(), Field("Outputs", 0), Outputs, 0),
         ("input beyond", |c| c.inputs[0] = 99, Range("tensor number"), Inputs, 0),
         ("constant output", |c| c.outputs[1] = 1, Field("storage", 3), Outputs, 4),
