@@ -151,9 +151,13 @@ impl<'g> Planner<'g> {
             let input = node.inputs[0];
             let (Some(from), Some(to)) = (self.places[input], self.places[node.output]) else { continue };
             let same_size = self.graph.tensors[input].bytes() == self.graph.tensors[node.output].bytes();
+            let bytes = |t: TensorId| self.graph.tensors[t].elem.bits() == 8;
             let allowed = match node.op {
                 Op::Reshape => true,
-                Op::Unary(_) => self.overwritable(input, from.buffer, step),
+                // Only 8-bit functions are tables; wider ones become requantizations, which do not run in place.
+                Op::Unary(_) => {
+                    bytes(input) && bytes(node.output) && self.overwritable(input, from.buffer, step)
+                }
                 Op::Add { .. } => {
                     let shape = |t: TensorId| &self.graph.tensors[t].shape;
                     let second = node.inputs[1];
