@@ -54,6 +54,19 @@ pub fn unpack(layout: Layout, p: &Conv, packed: &[u8], logical: &mut [u8]) -> bo
     }
 }
 
+/// Whether what `packed` holds beyond the weights adds nothing: padding is the weights' zero point, and a channel that
+/// lies in two places has the same weights in both. Only those positions are read. `false` when the length does not fit.
+pub fn padding_is_neutral(layout: Layout, p: &Conv, packed: &[u8]) -> bool {
+    if !p.has_valid_weights() || packed.len() != packed_len(layout, p) {
+        return false;
+    }
+    match layout {
+        Layout::Logical => true,
+        Layout::Panels16x2 => panels::padding_is_neutral(p, packed),
+        Layout::Depthwise32x2 => depthwise::padding_is_neutral(p, packed),
+    }
+}
+
 /// Bytes of the logical weights, saturating at `usize::MAX`.
 fn logical_len(p: &Conv) -> usize {
     let count = p.out_channels.saturating_mul(p.depth());

@@ -87,6 +87,27 @@ pub(super) fn unpack(p: &Conv, packed: &[u8], logical: &mut [u8]) -> bool {
     all && (taps.is_multiple_of(2) || packed.chunks_exact(block_len(taps)).all(last_tap_is_zero))
 }
 
+/// Whether the tap behind the last is zero, and channels that lie in two slots have the same weights in both: the last
+/// block repeats channels of the one before, or of its own when there are fewer than a block has. The length is right.
+pub(super) fn padding_is_neutral(p: &Conv, packed: &[u8]) -> bool {
+    let (taps, channels) = (p.window.taps(), p.out_channels);
+    let (length, last) = (block_len(taps), blocks(channels) - 1);
+    let pair = |block: usize, slot: usize, pair: usize| {
+        &packed[block * length + pair * PAIR_BYTES + 4 * position(slot)..][..4]
+    };
+    let repeats = |slot: usize| match (first_channel(channels, last) + slot) % channels {
+        channel if channels < BLOCK && slot >= channels => Some((0, channel)),
+        channel if channel < last * BLOCK => Some((channel / BLOCK, channel % BLOCK)),
+        _ => None,
+    };
+    let same = (0..BLOCK).filter_map(|slot| repeats(slot).map(|first| (slot, first)));
+    fits(p)
+        && same.into_iter().all(|(slot, (block, first))| {
+            (0..taps.div_ceil(2)).all(|i| pair(last, slot, i) == pair(block, first, i))
+        })
+        && (taps.is_multiple_of(2) || packed.chunks_exact(length).all(last_tap_is_zero))
+}
+
 /// Whether the second tap of the last pair of a block is zero.
 fn last_tap_is_zero(block: &[u8]) -> bool {
     block[block.len() - PAIR_BYTES..].chunks_exact(4).all(|pair| pair[2..] == [0, 0])

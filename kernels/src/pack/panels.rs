@@ -68,18 +68,34 @@ pub(super) fn pack(p: &Conv, packed: &mut [u8]) -> bool {
 pub(super) fn unpack(p: &Conv, packed: &[u8], logical: &mut [u8]) -> bool {
     logical.fill(0);
     for_each_slot(p, |panel, at, target| {
-        let panel = &packed[panel];
-        let weight = match p.weight.elem {
-            ElemType::S8 => i32::from(panel[at] as i8),
-            ElemType::U8 => i32::from(panel[at] as i8) + 128,
-            ElemType::S4 => nibble::signed(panel, at),
-            ElemType::U4 | ElemType::S16 | ElemType::S32 => return false,
-        };
+        let Some(weight) = load(p, &packed[panel], at) else { return false };
         match target {
             Some(index) => p.weight.elem.store(logical, index, weight),
             None => return weight == p.weight.zero_point,
         }
         true
+    })
+}
+
+/// Element `at` of a panel; `None` for a weight type without panels.
+fn load(p: &Conv, panel: &[u8], at: usize) -> Option<i32> {
+    match p.weight.elem {
+        ElemType::S8 => Some(i32::from(panel[at] as i8)),
+        ElemType::U8 => Some(i32::from(panel[at] as i8) + 128),
+        ElemType::S4 => Some(nibble::signed(panel, at)),
+        ElemType::U4 | ElemType::S16 | ElemType::S32 => None,
+    }
+}
+
+/// Whether the depth behind the last position and the columns behind the last channel are the zero point. The length
+/// is right.
+pub(super) fn padding_is_neutral(p: &Conv, packed: &[u8]) -> bool {
+    let (columns, depth) = (p.out_channels / p.groups, p.depth());
+    packed.chunks_exact(panel_len(p).max(1)).enumerate().all(|(number, panel)| {
+        let used = COLUMNS.min(columns - number % panels_per_group(p) * COLUMNS);
+        let neutral = |k, column| load(p, panel, element(p, k, column)) == Some(p.weight.zero_point);
+        (depth..2 * pairs(p)).all(|k| (0..COLUMNS).all(|column| neutral(k, column)))
+            && (used == COLUMNS || (0..depth).all(|k| (used..COLUMNS).all(|column| neutral(k, column))))
     })
 }
 

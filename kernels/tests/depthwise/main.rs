@@ -350,6 +350,13 @@ fn packing_is_reversible() {
                     packed[at] ^= 1 << (at % 8);
                     let decoded = pack::unpack(Layout::Depthwise32x2, &p, &packed, &mut logical);
                     assert!(!decoded || logical != weights, "byte {at} of {channels} channels");
+                    // What is wrong is padding, a repeated channel, or a value that the type has not.
+                    let neutral = pack::padding_is_neutral(Layout::Depthwise32x2, &p, &packed);
+                    let pair = [packed[at & !1], packed[at | 1]];
+                    let value = i32::from(i16::from_le_bytes(pair)) + zero_point;
+                    let outside = value < elem.min() || elem.max() < value;
+                    assert!(decoded || !neutral || outside, "byte {at} of {channels} channels");
+                    assert!(neutral || !decoded, "byte {at} of {channels} channels");
                     packed[at] ^= 1 << (at % 8);
                 }
             }

@@ -272,7 +272,7 @@ proptest! {
 /// Packing and unpacking: the logical weights come back, and padding that is not zero is refused.
 #[test]
 fn packing_round_trip() {
-    use dyadic_kernels::pack::{pack, packed_len, unpack};
+    use dyadic_kernels::pack::{pack, packed_len, padding_is_neutral, unpack};
     use dyadic_kernels::registry::Layout;
     for weight in WEIGHTS {
         for (groups, depth, columns) in [(1, 1, 1), (1, 9, 17), (2, 4, 16), (3, 5, 3), (1, 64, 32)] {
@@ -292,10 +292,13 @@ fn packing_round_trip() {
                 packed[i] ^= 0x10;
                 let accepted = unpack(Layout::Panels16x2, &p, &packed, &mut logical);
                 assert!(!accepted || logical != buffers.weights, "byte {i}");
+                // All that can be wrong with panels is their padding.
+                assert_eq!(padding_is_neutral(Layout::Panels16x2, &p, &packed), accepted, "byte {i}");
                 packed[i] ^= 0x10;
             }
             let short = packed.len() - 1;
             assert!(!unpack(Layout::Panels16x2, &p, &packed[..short], &mut logical));
+            assert!(!padding_is_neutral(Layout::Panels16x2, &p, &packed[..short]));
             assert!(!pack(Layout::Panels16x2, &p, &mut packed[..short]));
         }
     }
