@@ -1,46 +1,6 @@
-//! Memory on cache-line boundaries, and the views a step has of the arena.
+//! The views a step has of the arena.
 
-use alloc::vec::Vec;
 use core::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-use dyadic_format::ALIGNMENT;
-
-/// One cache line.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(64))]
-struct Line([u8; ALIGNMENT]);
-
-/// Zeroed bytes that start on a 64-byte boundary.
-pub(crate) struct Aligned {
-    lines: Vec<Line>,
-    len: usize,
-}
-
-impl Aligned {
-    /// `None` when the memory is not there.
-    pub(crate) fn zeroed(len: usize) -> Option<Aligned> {
-        let count = len.div_ceil(ALIGNMENT);
-        let mut lines = Vec::new();
-        lines.try_reserve_exact(count).ok()?;
-        lines.resize(count, Line([0; ALIGNMENT]));
-        Some(Aligned { lines, len })
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.lines)[..self.len]
-    }
-
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
-    }
-}
-
-impl core::fmt::Debug for Aligned {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Aligned({} bytes)", self.len)
-    }
-}
 
 /// The arena while one step runs: the output may be written, everything before and behind it read. Inputs lie wholly
 /// on one side, which was checked at load, so any number of them may be read at once.

@@ -6,6 +6,8 @@ use core::fmt;
 use dyadic_format::FormatError;
 use dyadic_kernels::isa::IsaKind;
 
+use crate::name::Name;
+
 /// Why a model or session was not made.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -174,12 +176,12 @@ impl core::error::Error for RunError {}
 #[non_exhaustive]
 pub enum Warning {
     /// The file has no packed weights in the layout of the chosen kernel, so they were packed at load, which costs
-    /// time and memory.
+    /// time and memory. Operators that share weights share the packed ones too; the first of them is named.
     Repacked {
         /// Number of the operator.
         operator: usize,
         /// Its name.
-        name: String,
+        name: Name,
         /// The kernel.
         kernel: &'static str,
         /// Bytes that the packed weights take.

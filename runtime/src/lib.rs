@@ -31,6 +31,7 @@ mod lower;
 #[cfg(feature = "std")]
 mod mapping;
 mod model;
+mod name;
 mod options;
 mod parallel;
 #[cfg(feature = "std")]
@@ -47,6 +48,7 @@ pub use dyadic_kernels::isa::{Cpu, IsaKind};
 
 pub use error::{LoadError, RunError, Warning};
 pub use model::{Model, TensorInfo};
+pub use name::Name;
 pub use options::Options;
 pub use parallel::{Inline, MAX_BANDS, Parallel};
 #[cfg(feature = "std")]

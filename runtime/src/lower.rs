@@ -3,21 +3,22 @@
 //! runs without a panic and without touching a byte outside its tensors. (That every value is still there when it is
 //! read was checked with the file.)
 
+use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use dyadic_format::section::SectionKind;
-use dyadic_format::{ElemCode, ModelView, OpKind, Params, Rule, Storage, TensorRecord};
+use dyadic_format::{AlignedBytes, ElemCode, ModelView, OpKind, Params, Rule, Storage, TensorRecord};
 use dyadic_kernels::ElemType;
 use dyadic_kernels::isa::IsaKind;
 use dyadic_kernels::params::Quant;
 use dyadic_kernels::registry::{Choice, Kernel};
 use dyadic_kernels::requant::Rounding;
 
-use crate::arena::Aligned;
 use crate::error::{LoadError, Warning};
-use crate::step::{Action, Source, Step, StepInfo};
+use crate::model::Model;
+use crate::step::{Action, Step, StepInfo};
 
 mod conv;
 mod elementwise;
@@ -34,23 +35,25 @@ use operator::Operator;
 pub(crate) struct Program {
     pub(crate) steps: Vec<Step>,
     pub(crate) infos: Vec<StepInfo>,
-    pub(crate) repacked: Vec<Aligned>,
+    pub(crate) repacked: Vec<AlignedBytes>,
     pub(crate) warnings: Vec<Warning>,
     /// Scratch bytes that one thread needs, a multiple of 64.
     pub(crate) scratch: usize,
 }
 
 /// What lowering needs besides the file, and what it gathers.
-pub(crate) struct Lowering {
-    pub(crate) choice: Choice,
-    /// Bytes that may still be allocated.
-    pub(crate) budget: Budget,
-    pub(crate) repacked: Vec<Aligned>,
-    pub(crate) warnings: Vec<Warning>,
+pub(crate) struct Lowering<'m> {
+    model: &'m Model,
+    choice: Choice,
+    budget: &'m mut Budget,
+    repacked: Vec<AlignedBytes>,
+    /// Which weights `repacked` holds, in which form: each is made once, however many operators share it.
+    forms: BTreeMap<weights::Form, usize>,
+    warnings: Vec<Warning>,
 }
 
 /// Memory that a session may allocate.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Budget {
     limit: u64,
     used: u64,
@@ -71,15 +74,29 @@ impl Budget {
         Ok(())
     }
 
+    /// Counts memory no more that was freed again.
+    pub(crate) fn release(&mut self, bytes: u64) {
+        self.used = self.used.saturating_sub(bytes);
+    }
+
+    /// An empty list with room for `count` entries.
+    pub(crate) fn list<T>(&mut self, count: usize) -> Result<Vec<T>, LoadError> {
+        let bytes = (count as u64).saturating_mul(size_of::<T>() as u64);
+        self.claim(bytes)?;
+        let mut list = Vec::new();
+        list.try_reserve_exact(count).map_err(|_| self.missing(bytes))?;
+        Ok(list)
+    }
+
     /// The system refused these bytes.
     pub(crate) fn missing(&self, bytes: u64) -> LoadError {
         LoadError::Memory { bytes, limit: self.limit }
     }
 
     /// Zeroed memory.
-    pub(crate) fn allocate(&mut self, bytes: u64) -> Result<Aligned, LoadError> {
+    pub(crate) fn allocate(&mut self, bytes: u64) -> Result<AlignedBytes, LoadError> {
         self.claim(bytes)?;
-        let memory = usize::try_from(bytes).ok().and_then(Aligned::zeroed);
+        let memory = usize::try_from(bytes).ok().and_then(AlignedBytes::zeroed);
         memory.ok_or_else(|| self.missing(bytes))
     }
 }
@@ -91,13 +108,17 @@ const PARALLEL_MACS: u64 = 1 << 16;
 const PARALLEL_BYTES: u64 = 1 << 15;
 
 /// Lowers every operator.
-pub(crate) fn lower(view: &ModelView, mut state: Lowering) -> Result<(Program, Budget), LoadError> {
+pub(crate) fn lower(model: &Model, choice: Choice, budget: &mut Budget) -> Result<Program, LoadError> {
+    let view = &model.view();
     model_inputs(view)?;
-    let (mut steps, mut infos) = (Vec::new(), Vec::new());
-    for index in 0..view.operators().len() {
+    let count = view.operators().len();
+    let (mut steps, mut infos) = (budget.list(count)?, budget.list(count)?);
+    let (repacked, warnings) = (budget.list(count)?, budget.list(count)?);
+    let mut state = Lowering { model, choice, budget, repacked, forms: BTreeMap::new(), warnings };
+    for index in 0..count {
         let op = Operator::new(view, index)?;
         let (action, kernel) = action(&op, &mut state)?;
-        let info = info(&op, kernel);
+        let info = info(&op, kernel, &mut state)?;
         let large = info.macs >= PARALLEL_MACS || (info.macs == 0 && info.activation_bytes >= PARALLEL_BYTES);
         let output = op.arena(op.output());
         let odd_nibbles = op.elem(op.output()).bits() == 4 && op.elements(op.output()) % 2 == 1;
@@ -105,8 +126,8 @@ pub(crate) fn lower(view: &ModelView, mut state: Lowering) -> Result<(Program, B
         infos.push(info);
     }
     let scratch = steps.iter().map(Step::scratch).max().unwrap_or(0).next_multiple_of(64);
-    let Lowering { budget, repacked, warnings, .. } = state;
-    Ok((Program { steps, infos, repacked, warnings, scratch }, budget))
+    let Lowering { repacked, warnings, .. } = state;
+    Ok(Program { steps, infos, repacked, warnings, scratch })
 }
 
 /// The proofs in the file hold for inputs of the range it states; any byte may be given, so that range must be whole.
@@ -147,19 +168,19 @@ fn action(op: &Operator, state: &mut Lowering) -> Result<(Action, KernelName), L
         Params::AveragePool2d(p) => picture::average_pool(op, &p, choice),
         Params::MaxPool2d(p) => picture::max_pool(op, &p, choice),
         Params::ResizeBilinear(p) => picture::bilinear(op, &p, choice),
-        Params::ResizeNearest(p) => picture::nearest(op, &p, &mut state.budget),
+        Params::ResizeNearest(p) => picture::nearest(op, &p, state.budget),
         Params::Mean(p) => reduce::mean(op, &p, choice),
         Params::Softmax(p) => reduce::softmax(op, &p, choice),
         Params::ArgMax(p) => reduce::argmax(op, &p, choice),
         Params::Pad(p) => movement::pad(op, &p),
-        Params::Concat(p) => movement::concat(op, &p),
+        Params::Concat(p) => movement::concat(op, &p, state.budget),
         Params::Reshape(_) => movement::reshape(op),
         Params::StridedCopy(p) => movement::strided_copy(op, &p),
         Params::Tile(_) => movement::tile(op),
     }
 }
 
-fn info(op: &Operator, (kernel, isa): KernelName) -> StepInfo {
+fn info(op: &Operator, (kernel, isa): KernelName, state: &mut Lowering) -> Result<StepInfo, LoadError> {
     let bytes = |t: &TensorRecord| if t.storage == Storage::Arena as u8 { t.bytes } else { 0 };
     let constant = |t: &TensorRecord| if t.storage == Storage::Arena as u8 { 0 } else { t.bytes };
     let inputs = || (0..op.input_count()).map(|i| op.input(i));
@@ -171,19 +192,21 @@ fn info(op: &Operator, (kernel, isa): KernelName) -> StepInfo {
         macs = pixels.saturating_mul(op.elements(op.input(1)) as u64);
         weight_bytes += 12 * channels;
     }
-    StepInfo {
+    let mut numbers = state.budget.list(op.input_count())?;
+    numbers.extend(op.input_numbers().iter().map(|&n| n as usize));
+    Ok(StepInfo {
         operator: op.index(),
-        name: op.name().to_string(),
+        name: state.model.name(op.text()),
         kind: op.kind(),
         rule: op.rule(),
         kernel,
         isa,
-        inputs: op.input_numbers().iter().map(|&n| n as usize).collect(),
+        inputs: numbers,
         output: op.output_number(),
         macs,
         weight_bytes,
         activation_bytes: inputs().map(bytes).sum::<u64>() + op.output().bytes,
-    }
+    })
 }
 
 /// The kernels' name of an element type.
@@ -224,7 +247,7 @@ fn rounding(rule: Rule) -> Option<Rounding> {
 }
 
 /// Where a section starts in the file.
-fn section_start(view: &ModelView, kind: SectionKind) -> usize {
+pub(crate) fn section_start(view: &ModelView, kind: SectionKind) -> usize {
     view.sections().iter().find(|s| s.kind == kind as u32).map_or(0, |s| s.offset as usize)
 }
 
@@ -238,12 +261,4 @@ fn entries(view: &ModelView, kind: SectionKind, first: u32, count: usize) -> Ran
 /// Whether two ranges share a byte.
 fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
     a.start < b.end && b.start < a.end
-}
-
-/// A source that may be the output itself.
-fn in_place(source: Source, output: &Range<usize>) -> Source {
-    match source {
-        Source::Arena(range) if range == *output => Source::InPlace,
-        Source::Arena(_) | Source::File(_) | Source::InPlace => source,
-    }
 }

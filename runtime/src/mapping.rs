@@ -1,4 +1,4 @@
-//! The memory map: the only module of this crate with `unsafe`.
+//! The memory map. With [`crate::Model::map`], which hands its contract on, all the `unsafe` of this crate.
 #![allow(unsafe_code)]
 
 use std::fs::File;

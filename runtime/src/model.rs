@@ -1,17 +1,17 @@
 //! [`Model`]: the checked bytes of a file.
 
-use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use dyadic_format::operator::OperatorRecord;
-use dyadic_format::records::{ProvenanceRecord, RecipeRecord};
-use dyadic_format::{ElemCode, ModelView, Storage};
+use dyadic_format::records::{ProvenanceRecord, RecipeRecord, TextRef};
+use dyadic_format::section::SectionKind;
+use dyadic_format::{AlignedBytes, ElemCode, ModelView, Storage};
 use dyadic_kernels::ElemType;
 
-use crate::arena::Aligned;
 use crate::error::LoadError;
-use crate::lower::elem;
+use crate::lower::{elem, section_start};
+use crate::name::Name;
 
 /// A valid `.dyad` file in memory. Clones share it; it may be used from any thread.
 #[derive(Clone, Debug)]
@@ -21,24 +21,24 @@ pub struct Model {
 
 #[derive(Debug)]
 struct Inner {
-    bytes: Bytes,
+    bytes: Arc<Bytes>,
     inputs: Vec<TensorInfo>,
     outputs: Vec<TensorInfo>,
 }
 
 /// Who owns the bytes. They never change, so the view that `open` accepted can be made again at any time.
 #[derive(Debug)]
-enum Bytes {
-    Owned(Aligned),
+pub(crate) enum Bytes {
+    Owned(AlignedBytes),
     Borrowed(&'static [u8]),
     #[cfg(feature = "std")]
     Mapped(crate::mapping::Mapping),
 }
 
 impl Bytes {
-    fn get(&self) -> &[u8] {
+    pub(crate) fn get(&self) -> &[u8] {
         match self {
-            Bytes::Owned(bytes) => bytes.bytes(),
+            Bytes::Owned(bytes) => bytes,
             Bytes::Borrowed(bytes) => bytes,
             #[cfg(feature = "std")]
             Bytes::Mapped(map) => map.bytes(),
@@ -60,7 +60,7 @@ impl Model {
         let mut file = std::fs::File::open(path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
         let mut bytes = aligned(length)?;
-        file.read_exact(bytes.bytes_mut()).map_err(failed)?;
+        file.read_exact(&mut bytes).map_err(failed)?;
         Model::checked(Bytes::Owned(bytes))
     }
 
@@ -99,15 +99,22 @@ impl Model {
     /// [`LoadError::Memory`] or [`LoadError::Format`].
     pub fn copy_of(bytes: &[u8]) -> Result<Model, LoadError> {
         let mut copy = aligned(bytes.len() as u64)?;
-        copy.bytes_mut().copy_from_slice(bytes);
+        copy.copy_from_slice(bytes);
         Model::checked(Bytes::Owned(copy))
     }
 
     fn checked(bytes: Bytes) -> Result<Model, LoadError> {
+        let bytes = Arc::new(bytes);
         let view = ModelView::open(bytes.get())?;
-        let infos = |numbers: &[u32]| numbers.iter().map(|&n| TensorInfo::new(&view, n as usize)).collect();
+        let infos =
+            |numbers: &[u32]| numbers.iter().map(|&n| TensorInfo::new(&bytes, &view, n as usize)).collect();
         let (inputs, outputs) = (infos(view.inputs()), infos(view.outputs()));
         Ok(Model { inner: Arc::new(Inner { bytes, inputs, outputs }) })
+    }
+
+    /// Text of this file.
+    pub(crate) fn name(&self, text: TextRef) -> Name {
+        name(&self.inner.bytes, &self.view(), text)
     }
 
     /// The bytes of the file.
@@ -133,7 +140,7 @@ impl Model {
     /// Tensor of that number.
     pub fn tensor(&self, number: usize) -> Option<TensorInfo> {
         let view = self.view();
-        (number < view.tensors().len()).then(|| TensorInfo::new(&view, number))
+        (number < view.tensors().len()).then(|| TensorInfo::new(&self.inner.bytes, &view, number))
     }
 
     /// The model's inputs in order.
@@ -169,9 +176,14 @@ impl Model {
 }
 
 /// Zeroed memory for a file of `length` bytes.
-fn aligned(length: u64) -> Result<Aligned, LoadError> {
-    let bytes = usize::try_from(length).ok().and_then(Aligned::zeroed);
+fn aligned(length: u64) -> Result<AlignedBytes, LoadError> {
+    let bytes = usize::try_from(length).ok().and_then(AlignedBytes::zeroed);
     bytes.ok_or(LoadError::Memory { bytes: length, limit: u64::MAX })
+}
+
+fn name(bytes: &Arc<Bytes>, view: &ModelView, text: TextRef) -> Name {
+    let start = section_start(view, SectionKind::Strings) + text.offset as usize;
+    Name::new(bytes, start..start + text.bytes as usize)
 }
 
 /// What a file says about a tensor.
@@ -180,7 +192,7 @@ pub struct TensorInfo {
     /// Number in the file.
     pub number: usize,
     /// Name in the source network.
-    pub name: String,
+    pub name: Name,
     /// Extents, outermost first.
     pub shape: Vec<usize>,
     /// Element type; indices are s32 without a scale.
@@ -192,14 +204,14 @@ pub struct TensorInfo {
     pub zero_point: i32,
     /// Smallest and largest value that the compiler proved.
     pub range: (i32, i32),
-    /// Size in bytes.
+    /// Size in bytes; `usize::MAX` for one that no memory of this machine can hold.
     pub bytes: usize,
     /// Whether it is a constant rather than a place in the arena.
     pub constant: bool,
 }
 
 impl TensorInfo {
-    fn new(view: &ModelView, number: usize) -> TensorInfo {
+    fn new(bytes: &Arc<Bytes>, view: &ModelView, number: usize) -> TensorInfo {
         let record = &view.tensors()[number];
         let scale = match view.scales(record) {
             [one] => Some((one.mantissa, i32::from(one.exponent))),
@@ -207,13 +219,13 @@ impl TensorInfo {
         };
         TensorInfo {
             number,
-            name: view.text(record.name).to_string(),
+            name: name(bytes, view, record.name),
             shape: record.shape().iter().map(|&extent| extent as usize).collect(),
             elem: ElemCode::from_number(record.elem).map_or(ElemType::U8, elem),
             scale,
             zero_point: record.zero_point,
             range: (record.lo, record.hi),
-            bytes: record.bytes as usize,
+            bytes: usize::try_from(record.bytes).unwrap_or(usize::MAX),
             constant: record.storage != Storage::Arena as u8,
         }
     }

@@ -17,8 +17,10 @@ pub struct Options {
     pub isa: Option<IsaKind>,
     /// Runs whose ticks are kept for [`crate::Session::profile`]; 0 switches the recorder off.
     pub profile_runs: usize,
-    /// Most bytes that a session may allocate for arena, scratch and repacked weights; a file that asks for more is
-    /// refused. 4 GiB by default.
+    /// Most bytes that a session may allocate; a file that asks for more is refused. Counted are the arena, scratch of
+    /// all threads, weights that are packed or decoded at load, tables of resizes, the steps with their operands and
+    /// branches, and the ticks of the profile. Not counted are the file itself and what a [`crate::Model`] keeps of
+    /// it, both of which the length of the file bounds, and the stacks of the workers. 4 GiB by default.
     pub memory_limit: u64,
 }
 

@@ -51,16 +51,17 @@ pub(crate) struct Banded<'a> {
 impl Banded<'_> {
     /// Calls `f(units, output of those units, scratch)` for every band.
     pub(crate) fn run(self, f: &Body) {
-        if self.bands <= 1 || self.units < self.bands {
+        let bands = self.bands.min(self.units).min(MAX_BANDS);
+        if bands <= 1 {
             let scratch = self.scratch.len().min(self.scratch_each);
             return f(0..self.units, self.output, &mut self.scratch[..scratch]);
         }
-        self.split(f);
+        self.split(bands, f);
     }
 
     /// Band `b` of `n` takes the units from `units * b / n` on.
     #[cfg(feature = "std")]
-    fn split(self, f: &Body) {
+    fn split(self, bands: usize, f: &Body) {
         use std::sync::Mutex;
 
         struct Band<'a> {
@@ -69,7 +70,6 @@ impl Banded<'_> {
             scratch: &'a mut [u8],
         }
 
-        let bands = self.bands.min(MAX_BANDS);
         let (mut output, mut scratch) = (self.output, self.scratch);
         // A band's slices are taken out by the one call that owns them; the lock is never contended.
         let slots: [Mutex<Option<Band>>; MAX_BANDS] = core::array::from_fn(|b| {
@@ -91,7 +91,7 @@ impl Banded<'_> {
     }
 
     #[cfg(not(feature = "std"))]
-    fn split(self, f: &Body) {
+    fn split(self, _bands: usize, f: &Body) {
         f(0..self.units, self.output, &mut self.scratch[..self.scratch_each]);
     }
 }

@@ -48,10 +48,7 @@ impl Recorder {
             return Ok(None);
         }
         let entries = capacity.saturating_mul(HEAD + steps);
-        budget.claim((entries as u64).saturating_mul(8))?;
-        let mut ticks = Vec::new();
-        let missing = |_| budget.missing((entries as u64).saturating_mul(8));
-        ticks.try_reserve_exact(entries).map_err(missing)?;
+        let mut ticks = budget.list(entries)?;
         ticks.resize(entries, 0);
         Ok(Some(Recorder { ticks, steps, capacity, total: 0 }))
     }

@@ -4,12 +4,12 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use dyadic_format::AlignedBytes;
 use dyadic_kernels::isa::{Cpu, IsaKind};
 use dyadic_kernels::registry::Choice;
 
-use crate::arena::Aligned;
 use crate::error::{LoadError, RunError, Warning};
-use crate::lower::{Budget, Lowering, Program, lower};
+use crate::lower::{Budget, Program, lower};
 use crate::model::Model;
 use crate::options::Options;
 use crate::parallel::{Inline, MAX_BANDS, Parallel};
@@ -59,9 +59,11 @@ impl core::fmt::Debug for Engine {
 pub(crate) struct Executor {
     model: Model,
     program: Program,
-    arena: Aligned,
+    arena: AlignedBytes,
+    /// Calls of a parallel loop that run at the same time.
+    threads: usize,
     /// `program.scratch` bytes per thread.
-    scratch: Aligned,
+    scratch: AlignedBytes,
     #[cfg(feature = "std")]
     recorder: Option<Recorder>,
 }
@@ -72,11 +74,12 @@ impl Executor {
         let mut context = Context {
             file: self.model.bytes(),
             repacked: &self.program.repacked,
-            scratch: self.scratch.bytes_mut(),
+            scratch: &mut self.scratch,
             scratch_each: self.program.scratch,
+            threads: self.threads,
             parallel,
         };
-        let arena = self.arena.bytes_mut();
+        let arena = &mut *self.arena;
         #[cfg(feature = "std")]
         if let Some(recorder) = &mut self.recorder {
             let mut clock = Clock::start();
@@ -150,9 +153,7 @@ impl Session {
         let view = model.view();
         let mut budget = Budget::new(options.memory_limit);
         let arena = budget.allocate(view.header().arena_bytes)?;
-        let state =
-            Lowering { choice: Choice { isa, cpu }, budget, repacked: Vec::new(), warnings: Vec::new() };
-        let (mut program, mut budget) = lower(&view, state)?;
+        let mut program = lower(&model, Choice { isa, cpu }, &mut budget)?;
         let scratch = budget.allocate((program.scratch as u64).saturating_mul(threads as u64))?;
         #[cfg(feature = "std")]
         let recorder = Recorder::new(options.profile_runs, program.steps.len(), &mut budget)?;
@@ -168,6 +169,7 @@ impl Session {
             model: model.clone(),
             program,
             arena,
+            threads,
             scratch,
             #[cfg(feature = "std")]
             recorder,
@@ -211,19 +213,20 @@ impl Session {
     }
 
     fn arena(&self) -> &[u8] {
-        self.executor.as_ref().map_or(&[], |executor| executor.arena.bytes())
+        self.executor.as_ref().map_or(&[], |executor| &executor.arena)
     }
 
-    /// Input `index`, to be filled before every run: a run may overwrite it.
+    /// Input `index`, to be filled before every run: a run may overwrite it, and an output may lie in its bytes.
     ///
     /// # Panics
     /// When the model has no such input.
     pub fn input_mut(&mut self, index: usize) -> &mut [u8] {
         let range = self.inputs[index].clone();
-        self.executor.as_mut().map_or(&mut [], |executor| &mut executor.arena.bytes_mut()[range])
+        self.executor.as_mut().map_or(&mut [], |executor| &mut executor.arena[range])
     }
 
-    /// Output `index` of the last run, valid until the next.
+    /// Output `index` of the last run, valid until the next run or the next [`input_mut`](Session::input_mut): an
+    /// output may share bytes with an input that was read for the last time.
     ///
     /// # Panics
     /// When the model has no such output.
@@ -240,7 +243,7 @@ impl Session {
         let mut clock = self.clock();
         let result = self.run_steps(0..self.infos.len());
         #[cfg(feature = "std")]
-        if let Some(clock) = &mut clock {
+        if let (Some(clock), Ok(())) = (&mut clock, result) {
             self.record(clock.lap(), 0, 0);
         }
         result
@@ -282,7 +285,7 @@ impl Session {
         for step in 0..self.infos.len() {
             self.run_steps(step..step + 1)?;
             let executor = self.executor.as_ref().ok_or(RunError::Panicked)?;
-            observe(step, &executor.arena.bytes()[executor.program.steps[step].output.clone()]);
+            observe(step, &executor.arena[executor.program.steps[step].output.clone()]);
         }
         Ok(())
     }
@@ -294,7 +297,10 @@ impl Session {
         match &self.engine {
             Engine::Caller(parallel) => {
                 if let Some(executor) = &mut self.executor {
+                    // A panic unwinds through here and leaves the flag set.
+                    self.panicked = true;
                     executor.run(steps, &**parallel);
+                    self.panicked = false;
                 }
             }
             #[cfg(feature = "std")]

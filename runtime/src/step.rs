@@ -1,6 +1,5 @@
 //! A bound step: what one operator does, with its kernel, parameters and places, checked at load.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -15,6 +14,8 @@ use dyadic_kernels::registry::{
 };
 use dyadic_kernels::requant::{Dyadic, Rounding};
 
+use crate::name::Name;
+
 mod movement;
 mod run;
 
@@ -28,7 +29,7 @@ pub struct StepInfo {
     /// Number of the operator in the file.
     pub operator: usize,
     /// The source nodes it stands for, comma-separated.
-    pub name: String,
+    pub name: Name,
     /// What it computes.
     pub kind: OpKind,
     /// Rounding and order of evaluation.

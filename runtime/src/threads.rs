@@ -48,27 +48,30 @@ impl Shared {
         self.slot_changed.notify_all();
     }
 
-    /// Waits until `wanted` and takes what is there.
-    fn take(&self, wanted: impl Fn(&Slot) -> bool) -> Slot {
+    /// Waits for something that `pick` takes; it gives back what is for somebody else.
+    fn take<T>(&self, pick: impl Fn(Slot) -> Result<T, Slot>) -> T {
         let mut slot = lock(&self.slot);
-        while !wanted(&slot) {
+        loop {
+            match pick(std::mem::replace(&mut *slot, Slot::Empty)) {
+                Ok(taken) => return taken,
+                Err(other) => *slot = other,
+            }
             slot = wait(&self.slot_changed, slot);
         }
-        std::mem::replace(&mut *slot, Slot::Empty)
     }
 
     fn lead(&self, threads: usize) {
         let parallel = Joined { threads };
-        loop {
-            match self.take(|slot| matches!(slot, Slot::Task(..) | Slot::Stop)) {
-                Slot::Task(mut executor, steps) => {
-                    // The executor is plain bytes and stays valid whatever a step left undone.
-                    let run = AssertUnwindSafe(|| executor.run(steps, &parallel));
-                    let panicked = catch_unwind(run).is_err();
-                    self.put(Slot::Done(executor, panicked));
-                }
-                Slot::Stop | Slot::Empty | Slot::Done(..) => return,
-            }
+        let next = |slot| match slot {
+            Slot::Task(executor, steps) => Ok(Some((executor, steps))),
+            Slot::Stop => Ok(None),
+            Slot::Empty | Slot::Done(..) => Err(slot),
+        };
+        while let Some((mut executor, steps)) = self.take(next) {
+            // The executor is plain bytes and stays valid whatever a step left undone.
+            let run = AssertUnwindSafe(|| executor.run(steps, &parallel));
+            let panicked = catch_unwind(run).is_err();
+            self.put(Slot::Done(executor, panicked));
         }
     }
 }
@@ -141,10 +144,10 @@ impl Workers {
     /// Runs steps on the workers; the flag says whether one panicked.
     pub(crate) fn run(&self, executor: Box<Executor>, steps: Range<usize>) -> (Box<Executor>, bool) {
         self.shared.put(Slot::Task(executor, steps));
-        match self.shared.take(|slot| matches!(slot, Slot::Done(..))) {
-            Slot::Done(executor, panicked) => (executor, panicked),
-            Slot::Empty | Slot::Task(..) | Slot::Stop => unreachable!("only a finished task is taken"),
-        }
+        self.shared.take(|slot| match slot {
+            Slot::Done(executor, panicked) => Ok((executor, panicked)),
+            Slot::Empty | Slot::Task(..) | Slot::Stop => Err(slot),
+        })
     }
 }
 
@@ -166,7 +169,11 @@ impl std::fmt::Debug for Workers {
     }
 }
 
-/// Pins the calling thread; `false` when the system refuses.
+/// Cores that a mask of the system's has bits for; `core_affinity` panics beyond them.
+const MAX_CORES: usize = if cfg!(windows) { 64 } else { 1024 };
+
+/// Pins the calling thread; `false` when the system refuses. The list of cores that `core_affinity` gives is no help: it
+/// holds only those that the calling thread may run on now, so a pinned thread could not be pinned elsewhere.
 pub(crate) fn pin(core: usize) -> bool {
-    core_affinity::set_for_current(core_affinity::CoreId { id: core })
+    core < MAX_CORES && core_affinity::set_for_current(core_affinity::CoreId { id: core })
 }

@@ -70,8 +70,9 @@ pub(super) fn fully_connected(
     let batch = elements / in_channels;
     let output = op.dims(op.output());
     op.require(output.last() == Some(&out_channels), "output shape", &output, out_channels)?;
-    let found = op.elements(op.output());
-    op.require(found == batch * out_channels, "output elements", found, batch * out_channels)?;
+    // Both factors are below 2^31.
+    let (found, expected) = (op.elements(op.output()) as u64, batch as u64 * out_channels as u64);
+    op.require(found == expected, "output elements", found, expected)?;
     let plain = p.stride == [1; 2] && p.dilation == [1; 2] && p.pad == [0; 2] && p.groups == 1;
     op.require(plain, "window", p, "stride, dilation and groups 1, no padding")?;
     let geometry = Geometry { batch, window: Window::POINT, in_channels, out_channels, groups: 1 };
@@ -89,7 +90,7 @@ fn check_window(op: &Operator, window: &Window) -> Result<(), LoadError> {
         )?;
     }
     // A kernel may widen all that the windows reach, borders included; that area must be countable in 32 bits.
-    let reach = |a: &Axis| (a.output * a.stride + a.kernel * a.dilation) as u64;
+    let reach = |a: &Axis| a.output as u64 * a.stride as u64 + a.kernel as u64 * a.dilation as u64;
     let product = reach(&window.y).saturating_mul(reach(&window.x));
     op.require(product <= LIMIT as u64 * 16, "window", window, "a smaller reach")
 }
@@ -126,8 +127,7 @@ fn finish(
         output: op.end(p.lo, p.hi),
     };
     let input = op.source(0)?;
-    let kernel = state.choice.conv(kernel_op, &params);
-    let kernel = kernel.ok_or_else(|| op.refusal("kernel", kernel_op, "one that takes these parameters"))?;
+    let kernel = op.chosen(state.choice.conv(kernel_op, &params), kernel_op)?;
     let step = ConvStep {
         kernel,
         params: Conv { bias: &[], multipliers: &[], shifts: &[], weights: &[], ..params },

@@ -37,9 +37,7 @@ pub(super) fn add(
         return Ok((Action::Whole(whole), ("add_broadcast_reference", IsaKind::Reference)));
     }
     let first = op.source_in_place(0)?;
-    let kernel = choice.add(KernelOp::Add, &params);
-    let kernel =
-        kernel.ok_or_else(|| op.refusal("kernel", KernelOp::Add, "one that takes these parameters"))?;
+    let kernel = op.chosen(choice.add(KernelOp::Add, &params), KernelOp::Add)?;
     Ok((Action::Elements(Elements::Add { kernel, params, first, second }), named(kernel.kernel())))
 }
 
@@ -123,8 +121,7 @@ pub(super) fn table(
     // The file was checked to hold the table.
     let entries = &op.view.tables()[p.table as usize];
     let (input, table) = (op.source_in_place(0)?, op.table(p.table));
-    let kernel = choice.table(KernelOp::Table, entries);
-    let kernel = kernel.ok_or_else(|| op.refusal("kernel", KernelOp::Table, "one that takes this table"))?;
+    let kernel = op.chosen(choice.table(KernelOp::Table, entries), KernelOp::Table)?;
     Ok((Action::Elements(Elements::Table { kernel, table, input }), named(kernel.kernel())))
 }
 

@@ -1,14 +1,12 @@
 //! Data movement: pad, concatenate, reshape, strided copy, tile.
 
-use alloc::vec::Vec;
-
 use dyadic_format::Storage;
 use dyadic_format::operator::{ConcatParams, NO_TABLE, PadParams, StridedCopyParams};
 use dyadic_kernels::isa::IsaKind;
 use dyadic_kernels::params::MAX_RANK;
 
-use super::KernelName;
 use super::operator::{BYTES, Operator};
+use super::{Budget, KernelName};
 use crate::error::LoadError;
 use crate::step::{Action, Branch, Move, Source, Strided};
 
@@ -41,7 +39,11 @@ pub(super) fn pad(op: &Operator, p: &PadParams) -> Result<(Action, KernelName), 
 }
 
 /// Branches that already lie in their part of the output need nothing.
-pub(super) fn concat(op: &Operator, p: &ConcatParams) -> Result<(Action, KernelName), LoadError> {
+pub(super) fn concat(
+    op: &Operator,
+    p: &ConcatParams,
+    budget: &mut Budget,
+) -> Result<(Action, KernelName), LoadError> {
     let out = op.dims(op.output());
     let axis = p.axis as usize;
     op.require(axis < out.len(), "axis", axis, alloc::format!("below {}", out.len()))?;
@@ -51,7 +53,7 @@ pub(super) fn concat(op: &Operator, p: &ConcatParams) -> Result<(Action, KernelN
     let inner: usize = out[axis + 1..].iter().product();
     let outer: usize = out[..axis].iter().product();
     let pitch = out[axis] * inner * width;
-    let (mut branches, mut first) = (Vec::new(), 0);
+    let (mut branches, mut first) = (budget.list(op.input_count())?, 0);
     for index in 0..op.input_count() {
         let dims = op.dims(op.input(index));
         let others = dims.len() == out.len() && (0..out.len()).all(|i| i == axis || dims[i] == out[i]);

@@ -6,14 +6,15 @@ use core::fmt::Debug;
 use core::ops::Range;
 
 use dyadic_format::operator::OperatorRecord;
-use dyadic_format::records::PackedRecord;
+use dyadic_format::records::{PackedRecord, TextRef};
 use dyadic_format::section::SectionKind;
 use dyadic_format::{ModelView, OpKind, Params, Rule, Storage, TensorRecord};
 use dyadic_kernels::ElemType;
 use dyadic_kernels::params::{Dims, Output};
+use dyadic_kernels::registry::{Bound, KernelOp};
 use dyadic_kernels::requant::{Dyadic, Rounding};
 
-use super::{elem, elem_of, entries, in_place, overlap, rounding, section_start};
+use super::{elem, elem_of, entries, overlap, rounding, section_start};
 use crate::error::LoadError;
 use crate::step::Source;
 
@@ -55,8 +56,9 @@ impl<'v> Operator<'v> {
         self.rule
     }
 
-    pub(super) fn name(&self) -> &'v str {
-        self.view.text(self.record.name)
+    /// The source nodes it stands for.
+    pub(super) fn text(&self) -> TextRef {
+        self.record.name
     }
 
     pub(super) fn params(&self) -> Params {
@@ -65,6 +67,11 @@ impl<'v> Operator<'v> {
 
     pub(super) fn input_count(&self) -> usize {
         usize::from(self.record.inputs)
+    }
+
+    /// Tensor number of the weights of a convolution.
+    pub(super) fn weight_number(&self) -> u32 {
+        self.input_numbers()[1]
     }
 
     pub(super) fn input_numbers(&self) -> &'v [u32] {
@@ -156,7 +163,7 @@ impl<'v> Operator<'v> {
         let (tensor, output) = (self.input(index), self.arena(self.output()));
         let same_width = self.elem(tensor).bits() == self.elem(self.output()).bits();
         if tensor.storage == Storage::Arena as u8 && self.arena(tensor) == output && same_width {
-            return Ok(in_place(Source::Arena(output.clone()), &output));
+            return Ok(Source::InPlace);
         }
         self.source(index)
     }
@@ -214,6 +221,11 @@ impl<'v> Operator<'v> {
         self.require(found == expected, "output zero point", found, expected)
     }
 
+    /// The kernel that was chosen. There is one for all parameters that pass the checks before.
+    pub(super) fn chosen<F>(&self, kernel: Option<Bound<F>>, what: KernelOp) -> Result<Bound<F>, LoadError> {
+        kernel.ok_or_else(|| self.refusal("kernel", what, "one that takes these parameters"))
+    }
+
     pub(super) fn require(
         &self,
         ok: bool,
@@ -233,7 +245,7 @@ impl<'v> Operator<'v> {
         LoadError::Operator {
             index: self.index,
             kind: self.kind.name(),
-            name: self.name().to_string(),
+            name: self.view.text(self.record.name).to_string(),
             what,
             found: alloc::format!("{found:?}"),
             expected: expected.to_string(),

@@ -63,9 +63,7 @@ pub(super) fn average_pool(
     }
     let input = quant(op.input(0));
     let params = AveragePool { batch, window, channels, input, rule, output: op.end(p.lo, p.hi) };
-    let kernel = choice.average_pool(KernelOp::AveragePool, &params);
-    let refusal = || op.refusal("kernel", KernelOp::AveragePool, "one that takes these parameters");
-    let kernel = kernel.ok_or_else(refusal)?;
+    let kernel = op.chosen(choice.average_pool(KernelOp::AveragePool, &params), KernelOp::AveragePool)?;
     let params =
         AveragePool { rule: AverageRule::RawHalfAway, batch, window, channels, input, output: params.output };
     let rows = Rows::AveragePool { kernel, params, constants, input: op.source(0)? };
@@ -81,9 +79,7 @@ pub(super) fn max_pool(
     op.require_elem(op.input(0), "input type", &ACTIVATIONS)?;
     op.require_same_codes(0)?;
     let params = MaxPool { batch, window, channels, elem: op.elem(op.input(0)), lo: p.lo, hi: p.hi };
-    let kernel = choice.max_pool(KernelOp::MaxPool, &params);
-    let kernel =
-        kernel.ok_or_else(|| op.refusal("kernel", KernelOp::MaxPool, "one that takes these parameters"))?;
+    let kernel = op.chosen(choice.max_pool(KernelOp::MaxPool, &params), KernelOp::MaxPool)?;
     Ok((Action::Rows(Rows::MaxPool { kernel, params, input: op.source(0)? }), named(kernel.kernel())))
 }
 
@@ -130,8 +126,7 @@ pub(super) fn bilinear(
             return Err(op.refusal("rule", format_args!("{}", rule.name()), "a rule of bilinear resizing"));
         }
     };
-    let kernel = choice.resize(kernel_op, &params);
-    let kernel = kernel.ok_or_else(|| op.refusal("kernel", kernel_op, "one that takes these parameters"))?;
+    let kernel = op.chosen(choice.resize(kernel_op, &params), kernel_op)?;
     Ok((Action::Rows(Rows::Bilinear { kernel, params, input: op.source(0)? }), named(kernel.kernel())))
 }
 
@@ -143,19 +138,17 @@ pub(super) fn nearest(
     let (params, input) = (resize(op, p)?, op.source(0)?);
     let (align, half) =
         (params.coordinates == Coordinates::AlignCorners, params.coordinates == Coordinates::HalfPixel);
-    let bytes = Nearest::table_bytes(&params);
-    budget.claim(bytes)?;
+    let tables = [budget.list(params.output[0])?, budget.list(params.output[1])?];
     let walk = match op.rule() {
         Rule::Nearest => {
-            Nearest::new(&params, |o, size, out| nearest_index(o, size, out, params.coordinates))
+            Nearest::new(&params, tables, |o, size, out| nearest_index(o, size, out, params.coordinates))
         }
         Rule::NearestSingle => {
-            Nearest::new(&params, |o, size, out| nearest_single_index(o, size, out, align, half))
+            Nearest::new(&params, tables, |o, size, out| nearest_single_index(o, size, out, align, half))
         }
         rule => {
             return Err(op.refusal("rule", format_args!("{}", rule.name()), "a rule of nearest neighbours"));
         }
     };
-    let walk = walk.ok_or_else(|| budget.missing(bytes))?;
     Ok((Action::Move(Move::Nearest { walk, input }), ("nearest_portable", IsaKind::Portable)))
 }

@@ -34,9 +34,7 @@ pub(super) fn mean(op: &Operator, p: &MeanParams, choice: Choice) -> Result<(Act
         rounding: op.rounding()?,
         output: op.end(p.lo, p.hi),
     };
-    let kernel = choice.mean(KernelOp::Mean, &params);
-    let kernel =
-        kernel.ok_or_else(|| op.refusal("kernel", KernelOp::Mean, "one that takes these parameters"))?;
+    let kernel = op.chosen(choice.mean(KernelOp::Mean, &params), KernelOp::Mean)?;
     Ok((Action::Whole(Whole::Mean { kernel, params, input: op.source(0)? }), named(kernel.kernel())))
 }
 
@@ -81,9 +79,7 @@ pub(super) fn softmax(
         left_shift: p.left_shift,
         diff_min: p.diff_min,
     };
-    let kernel = choice.softmax(KernelOp::Softmax, &params);
-    let kernel =
-        kernel.ok_or_else(|| op.refusal("kernel", KernelOp::Softmax, "one that takes these parameters"))?;
+    let kernel = op.chosen(choice.softmax(KernelOp::Softmax, &params), KernelOp::Softmax)?;
     Ok((Action::Whole(Whole::Softmax { kernel, params, input: op.source(0)? }), named(kernel.kernel())))
 }
 
@@ -102,8 +98,6 @@ pub(super) fn argmax(
     let found = op.elements(op.output());
     op.require(found == outer * inner, "output elements", found, outer * inner)?;
     let params = ArgMax { elem: op.elem(op.input(0)), outer, depth, inner };
-    let kernel = choice.argmax(KernelOp::ArgMax, &params);
-    let kernel =
-        kernel.ok_or_else(|| op.refusal("kernel", KernelOp::ArgMax, "one that takes these parameters"))?;
+    let kernel = op.chosen(choice.argmax(KernelOp::ArgMax, &params), KernelOp::ArgMax)?;
     Ok((Action::Rows(Rows::ArgMax { kernel, params, input: op.source(0)? }), named(kernel.kernel())))
 }

@@ -1,21 +1,24 @@
 //! Weights in the layout of a kernel: from the file where they lie, else packed at load.
 
-use alloc::string::ToString;
+use core::ops::Range;
 
-use dyadic_format::Storage;
 use dyadic_format::section::SectionKind;
-use dyadic_kernels::pack::{pack, packed_len, unpack};
+use dyadic_format::{AlignedBytes, Storage};
+use dyadic_kernels::pack::{pack, packed_len, padding_is_neutral, unpack};
 use dyadic_kernels::params::Conv;
 use dyadic_kernels::registry::{Kernel, Layout};
 
 use super::operator::Operator;
 use super::{Lowering, section_start};
-use crate::arena::Aligned;
 use crate::error::{LoadError, Warning};
 use crate::step::Weights;
 
 /// The layouts that a file may hold, by their numbers there.
 const LAYOUTS: [(u32, Layout); 2] = [(1, Layout::Panels16x2), (2, Layout::Depthwise32x2)];
+
+/// A form of weights that was made at load: tensor, number of the layout (0 for logical), groups. The tensor has the
+/// type and all other extents.
+pub(super) type Form = (u32, u32, usize);
 
 /// The weights of a convolution for `kernel`.
 pub(super) fn bind(
@@ -32,59 +35,81 @@ pub(super) fn bind(
             return Err(op.refusal("weight storage", weights.storage, "a constant"));
         }
     };
-    let bytes = packed_len(kernel.layout, params);
-    if kernel.layout == Layout::Logical {
-        if let Some(range) = logical {
-            return Ok(Weights::File(range));
+    if let (Layout::Logical, Some(range)) = (kernel.layout, &logical) {
+        return Ok(Weights::File(range.clone()));
+    }
+    let number = LAYOUTS.iter().find(|(_, layout)| *layout == kernel.layout).map_or(0, |(number, _)| *number);
+    if let Some(range) = in_file(op, kernel.layout, number, params)? {
+        return Ok(Weights::File(range));
+    }
+    let form = (op.weight_number(), number, params.groups);
+    if let Some(&made) = state.forms.get(&form) {
+        return Ok(Weights::Repacked(made));
+    }
+    let memory = match logical {
+        Some(range) => {
+            repack(op, kernel.layout, &Conv { weights: &op.view.file()[range], ..*params }, state)?
         }
-        let memory = decode(op, params, state)?;
-        return Ok(keep(op, kernel, memory, bytes, state));
-    }
-    let number = LAYOUTS.iter().find(|(_, layout)| *layout == kernel.layout).map(|(number, _)| *number);
-    let found = op.packed().iter().find(|record| Some(record.layout) == number);
-    if let Some(record) = found {
-        op.require(record.bytes == bytes as u64, "packed weight size", record.bytes, bytes)?;
-        let start = section_start(op.view, SectionKind::Packed) + record.offset as usize;
-        return Ok(Weights::File(start..start + bytes));
-    }
-    let decoded;
-    let weights = match logical {
-        Some(range) => &op.view.file()[range],
+        None if kernel.layout == Layout::Logical => decode(op, params, state)?,
         None => {
-            decoded = decode(op, params, state)?;
-            decoded.bytes()
+            let weights = decode(op, params, state)?;
+            let packed = repack(op, kernel.layout, &Conv { weights: &weights, ..*params }, state)?;
+            state.budget.release(weights.len() as u64);
+            packed
         }
     };
-    let mut memory = state.budget.allocate(bytes as u64)?;
-    let packed = pack(kernel.layout, &Conv { weights, ..*params }, memory.bytes_mut());
-    op.require(packed, "weights", kernel.layout, "a type that the kernel's layout holds")?;
-    Ok(keep(op, kernel, memory, bytes, state))
+    let (operator, name, bytes) = (op.index(), state.model.name(op.text()), memory.len());
+    state.warnings.push(Warning::Repacked { operator, name, kernel: kernel.name, bytes });
+    state.forms.insert(form, state.repacked.len());
+    state.repacked.push(memory);
+    Ok(Weights::Repacked(state.repacked.len() - 1))
 }
 
-/// Keeps weights that were made at load.
-fn keep(
+/// Where the operator's weights lie packed in that layout, if they do. Kernels count on what lies behind the weights:
+/// padding that adds nothing. That the weights are the logical ones is left to `verify`.
+fn in_file(
     op: &Operator,
-    kernel: &'static Kernel,
-    memory: Aligned,
-    bytes: usize,
+    layout: Layout,
+    number: u32,
+    params: &Conv,
+) -> Result<Option<Range<usize>>, LoadError> {
+    let Some(record) = op.packed().iter().find(|record| record.layout == number) else { return Ok(None) };
+    let bytes = packed_len(layout, params);
+    op.require(record.bytes == bytes as u64, "packed weight size", record.bytes, bytes)?;
+    let neutral = padding_is_neutral(layout, params, op.view.packed(record));
+    op.require(neutral, "padding of packed weights", layout, "padding that adds nothing")?;
+    let start = section_start(op.view, SectionKind::Packed) + record.offset as usize;
+    Ok(Some(start..start + bytes))
+}
+
+/// `params.weights` in that layout.
+fn repack(
+    op: &Operator,
+    layout: Layout,
+    params: &Conv,
     state: &mut Lowering,
-) -> Weights {
-    let (operator, name, kernel) = (op.index(), op.name().to_string(), kernel.name);
-    state.warnings.push(Warning::Repacked { operator, name, kernel, bytes });
-    state.repacked.push(memory);
-    Weights::Repacked(state.repacked.len() - 1)
+) -> Result<AlignedBytes, LoadError> {
+    let mut memory = state.budget.allocate(packed_len(layout, params) as u64)?;
+    let packed = pack(layout, params, &mut memory);
+    op.require(packed, "weights", layout, "a type that the kernel's layout holds")?;
+    Ok(memory)
 }
 
 /// The logical weights of a file that holds them only packed.
-fn decode(op: &Operator, params: &Conv, state: &mut Lowering) -> Result<Aligned, LoadError> {
+fn decode(op: &Operator, params: &Conv, state: &mut Lowering) -> Result<AlignedBytes, LoadError> {
+    let bytes = op.input(1).bytes;
     for record in op.packed() {
         let Some(&(_, layout)) = LAYOUTS.iter().find(|(number, _)| *number == record.layout) else {
             continue;
         };
-        let mut logical = state.budget.allocate(op.input(1).bytes)?;
-        if unpack(layout, params, op.view.packed(record), logical.bytes_mut()) {
+        if record.bytes != packed_len(layout, params) as u64 {
+            continue;
+        }
+        let mut logical = state.budget.allocate(bytes)?;
+        if unpack(layout, params, op.view.packed(record), &mut logical) {
             return Ok(logical);
         }
+        state.budget.release(bytes);
     }
     Err(op.refusal("weights", format_args!("left out"), "logical weights, or packed ones of a known layout"))
 }

@@ -126,23 +126,20 @@ pub(crate) struct Nearest {
 const _: () = assert!(Resize::MAX_EXTENT <= 1 << 16);
 
 impl Nearest {
-    /// Bytes of memory that [`Nearest::new`] takes.
-    pub(crate) fn table_bytes(p: &Resize) -> u64 {
-        (p.output[0] as u64 + p.output[1] as u64) * size_of::<u16>() as u64
-    }
-
     /// `index(o, input, output)` is the input position of output position `o` along one axis; all extents are at most
-    /// [`Resize::MAX_EXTENT`]. `None` when there is no memory for the tables.
-    pub(crate) fn new(p: &Resize, index: impl Fn(usize, usize, usize) -> usize) -> Option<Nearest> {
-        let axis = |i: usize| -> Option<Vec<u16>> {
-            let mut table = Vec::new();
-            table.try_reserve_exact(p.output[i]).ok()?;
-            table.extend((0..p.output[i]).map(|o| index(o, p.input[i], p.output[i]) as u16));
-            Some(table)
-        };
+    /// [`Resize::MAX_EXTENT`]. `tables` are empty lists with room for the rows and the columns of the output.
+    pub(crate) fn new(
+        p: &Resize,
+        tables: [Vec<u16>; 2],
+        index: impl Fn(usize, usize, usize) -> usize,
+    ) -> Nearest {
+        let [mut rows, mut columns] = tables;
+        for (axis, table) in [&mut rows, &mut columns].into_iter().enumerate() {
+            let (input, output) = (p.input[axis], p.output[axis]);
+            table.extend((0..output).map(|o| index(o, input, output) as u16));
+        }
         let [height, width] = p.input;
-        let (rows, columns) = (axis(0)?, axis(1)?);
-        Some(Nearest { elem: p.elem, batch: p.batch, channels: p.channels, width, height, rows, columns })
+        Nearest { elem: p.elem, batch: p.batch, channels: p.channels, width, height, rows, columns }
     }
 
     /// See [`reference::nearest`].
@@ -192,7 +189,7 @@ impl Strided {
         let mut walk = Strided { start, rank: 0, extents: [1; MAX_RANK], strides: [0; MAX_RANK] };
         for (&extent, &stride) in out.as_slice().iter().zip(strides).filter(|(extent, _)| **extent != 1) {
             if let Some(last) = walk.rank.checked_sub(1)
-                && walk.strides[last] == stride * extent as isize
+                && stride.checked_mul(extent as isize) == Some(walk.strides[last])
             {
                 walk.extents[last] *= extent;
                 walk.strides[last] = stride;
@@ -364,7 +361,7 @@ mod tests {
                         let (mut expected, mut found) = (vec![0; length], vec![0; length]);
                         reference::nearest(&p, &source, &mut expected);
                         let index = |o, size, out| reference::nearest_index(o, size, out, coordinates);
-                        Nearest::new(&p, index).expect("memory").run(&source, &mut found);
+                        Nearest::new(&p, Default::default(), index).run(&source, &mut found);
                         assert_eq!(found, expected, "{p:?}");
                     }
                 }

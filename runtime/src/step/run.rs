@@ -2,13 +2,14 @@
 
 use core::ops::Range;
 
+use dyadic_format::AlignedBytes;
 use dyadic_kernels::ElemType;
 use dyadic_kernels::params::{AveragePool, AverageRule, Conv};
 use dyadic_kernels::reference;
 use dyadic_kernels::registry::Kernel;
 
 use super::{Action, ConvStep, Elements, Move, Rows, Source, Step, Weights, Whole, movement};
-use crate::arena::{Aligned, Views};
+use crate::arena::Views;
 use crate::parallel::{Banded, Parallel};
 
 /// What steps run on besides the arena.
@@ -16,11 +17,13 @@ pub(crate) struct Context<'a> {
     /// The file.
     pub(crate) file: &'a [u8],
     /// Weights that were packed at load.
-    pub(crate) repacked: &'a [Aligned],
+    pub(crate) repacked: &'a [AlignedBytes],
     /// One part per thread.
     pub(crate) scratch: &'a mut [u8],
     /// Bytes of a part, a multiple of 64.
     pub(crate) scratch_each: usize,
+    /// Bands of a large step; there is scratch for as many.
+    pub(crate) threads: usize,
     pub(crate) parallel: &'a dyn Parallel,
 }
 
@@ -63,18 +66,19 @@ impl Step {
     /// Executes the step.
     pub(crate) fn run(&self, arena: &mut [u8], context: &mut Context) {
         let (views, output) = Views::split(arena, self.output.clone());
-        if self.odd_nibbles
-            && let Some(last) = output.last_mut()
-        {
-            *last &= 0x0f;
-        }
         let inputs = Inputs { views, file: context.file };
-        let bands = if self.large { context.parallel.threads() } else { 1 };
+        let bands = if self.large { context.threads } else { 1 };
         match &self.action {
             Action::Rows(rows) => rows.run(&inputs, output, bands, context),
             Action::Elements(elements) => elements.run(&inputs, output, bands, context),
             Action::Whole(whole) => whole.run(&inputs, output),
             Action::Move(movement) => movement.run(&inputs, output),
+        }
+        // Whole bytes that were copied, or that lie there already, bring along what a caller put behind the last element.
+        if self.odd_nibbles
+            && let Some(last) = output.last_mut()
+        {
+            *last &= 0x0f;
         }
     }
 }
@@ -137,7 +141,7 @@ impl ConvStep {
     fn run(&self, inputs: &Inputs, output: &mut [u8], bands: usize, context: &mut Context) {
         let weights = match &self.weights {
             Weights::File(range) => &inputs.file[range.clone()],
-            Weights::Repacked(index) => context.repacked[*index].bytes(),
+            Weights::Repacked(index) => &context.repacked[*index][..],
         };
         let (params, input) = (self.params(inputs.file, weights), inputs.get(&self.input));
         let banded = context.rows(output, params.rows(), bands, self.kernel.kernel());

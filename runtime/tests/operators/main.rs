@@ -2,16 +2,21 @@
 //! output equals what the reference gives when it is called directly.
 
 mod builder;
+mod hostile;
+mod hosts;
 mod refusals;
 mod shapes;
+mod weights;
 
 use builder::Builder;
 use dyadic_format::operator::{AddParams, ConvParams, MulParams, TableParams};
 use dyadic_format::{Params, Rule};
 use dyadic_kernels::ElemType::{self, S8, S32, U8};
 use dyadic_kernels::geometry::{Axis, Window};
+use dyadic_kernels::pack::{pack, packed_len};
 use dyadic_kernels::params::*;
 use dyadic_kernels::reference;
+use dyadic_kernels::registry::Layout;
 use dyadic_kernels::requant::{Dyadic, Rounding};
 use dyadic_runtime::{Cpu, IsaKind, Model, Options, Session, Warning};
 
@@ -78,7 +83,10 @@ impl ConvCase {
 
     fn check(&self, rule: Rule, rounding: Rounding) {
         let length = self.weight.elem.bytes(self.shape().iter().product()).expect("a small tensor");
-        let weights = bytes(length, 1);
+        let mut weights = bytes(length, 1);
+        if self.weight.elem == ElemType::S4 && self.shape().iter().product::<usize>() % 2 == 1 {
+            weights[length - 1] &= 0x0f;
+        }
         let bias: Vec<i32> = (0..self.out_channels as i32).map(|c| 100 * c - 500).collect();
         let multipliers: Vec<i32> = (0..self.out_channels as i32).map(|c| (1 << 30) + 12345 * c).collect();
         let shifts: Vec<i32> = (0..self.out_channels as i32).map(|c| 38 + c % 3).collect();
@@ -130,6 +138,14 @@ impl ConvCase {
         } else {
             reference::conv2d(&conv, &input, &mut expected);
         }
+        check(&b, &[&input], &expected);
+        // The same with a packed copy beside the logical weights, and with nothing but that, as on a board.
+        let (number, layout) = if depthwise { (2, Layout::Depthwise32x2) } else { (1, Layout::Panels16x2) };
+        let mut packed = vec![0; packed_len(layout, &conv)];
+        assert!(pack(layout, &conv, &mut packed));
+        b.contents.packed(0, number, &packed);
+        check(&b, &[&input], &expected);
+        assert_eq!(b.contents.leave_out_packed_weights(), weights.len());
         check(&b, &[&input], &expected);
     }
 }

@@ -155,6 +155,19 @@ fn resizing_single_nibbles() {
     }
 }
 
+/// What a caller leaves behind an odd count of nibbles does not reach the output, copied or in place.
+#[test]
+fn the_nibble_behind_the_last_is_zero() {
+    for in_place in [false, true] {
+        let mut b = Builder::default();
+        let from = b.input(U4, &[3], 0);
+        let to = if in_place { b.tensor_at(0, U4, &[3, 1], 0) } else { b.tensor(U4, &[3, 1], 0) };
+        b.operator(Rule::Move, Params::Reshape(NoParams {}), &[from], to, &[]);
+        b.output(to);
+        check(&b, &[&[0x21, 0xf3]], &[0x21, 0x03]);
+    }
+}
+
 #[test]
 fn movement() {
     let input = bytes(2 * 3 * 4, 14);
