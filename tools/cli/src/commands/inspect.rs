@@ -149,7 +149,7 @@ fn to_json(model: &Model, session: &Session) -> Value {
         .map(|(op, step)| {
             let to = &view.tensors()[step.output];
             json!({
-                "source": step.name,
+                "source": step.name.as_str(),
                 "kind": step.kind.name(),
                 "rule": rule(op.rule),
                 "kernel": step.kernel,

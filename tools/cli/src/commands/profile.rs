@@ -233,7 +233,7 @@ impl Measured {
             .map(|(i, (step, t))| {
                 json!({
                     "index": i,
-                    "source": step.name,
+                    "source": step.name.as_str(),
                     "kind": step.kind.name(),
                     "rule": step.rule.name(),
                     "kernel": step.kernel,

@@ -141,7 +141,7 @@ fn dump_layers(session: &mut Session, dir: &Path) -> Result<()> {
             "source": info.name.split(',').collect::<Vec<_>>(),
             "kind": info.kind.name(),
             "rule": info.rule.name(),
-            "tensor": tensor.name,
+            "tensor": tensor.name.as_str(),
             "file": file,
             "type": tensor.elem.name(),
             "shape": tensor.shape,
