@@ -211,3 +211,37 @@ impl<'g> Planner<'g> {
         MemoryPlan { offsets, arena_bytes: arena_bytes.next_multiple_of(ALIGNMENT) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use dyadic_kernels::ElemType;
+
+    use super::*;
+    use crate::ir::{Function, Node, Tensor};
+
+    /// Three rescalings in a row.
+    fn chain(elem: ElemType) -> MemoryPlan {
+        let mut graph = Graph::default();
+        for i in 0..4 {
+            let name = format!("t{i}");
+            graph.add(Tensor { name, shape: vec![100], elem, zero_point: 0, scales: vec![1.0], data: None });
+        }
+        let node = |i| Node {
+            sources: Vec::new(),
+            op: Op::Unary(Function::Rescale),
+            inputs: vec![i],
+            output: i + 1,
+        };
+        graph.nodes = (0..3).map(node).collect();
+        (graph.inputs, graph.outputs) = (vec![0], vec![3]);
+        plan(&graph)
+    }
+
+    #[test]
+    fn only_tables_run_in_place() {
+        assert_eq!(chain(ElemType::S8).offsets, [Some(0); 4]);
+        // Wider values are requantized, from one place to another.
+        let wide = chain(ElemType::S16).offsets;
+        assert!(wide.windows(2).all(|pair| pair[0] != pair[1]), "{wide:?}");
+    }
+}
