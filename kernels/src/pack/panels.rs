@@ -91,11 +91,19 @@ fn load(p: &Conv, panel: &[u8], at: usize) -> Option<i32> {
 /// is right.
 pub(super) fn padding_is_neutral(p: &Conv, packed: &[u8]) -> bool {
     let (columns, depth) = (p.out_channels / p.groups, p.depth());
+    let zero_point = p.weight.zero_point;
+    // Two nibbles share a byte; both are padding behind the last channel.
+    let byte = match p.weight.elem {
+        ElemType::S4 => (zero_point & 15 | (zero_point & 15) << 4) as u8,
+        ElemType::U8 => (zero_point - 128) as u8,
+        ElemType::S8 | ElemType::U4 | ElemType::S16 | ElemType::S32 => zero_point as u8,
+    };
     packed.chunks_exact(panel_len(p).max(1)).enumerate().all(|(number, panel)| {
         let used = COLUMNS.min(columns - number % panels_per_group(p) * COLUMNS);
-        let neutral = |k, column| load(p, panel, element(p, k, column)) == Some(p.weight.zero_point);
+        let neutral = |k, column| load(p, panel, element(p, k, column)) == Some(zero_point);
         (depth..2 * pairs(p)).all(|k| (0..COLUMNS).all(|column| neutral(k, column)))
-            && (used == COLUMNS || (0..depth).all(|k| (used..COLUMNS).all(|column| neutral(k, column))))
+            && (used == COLUMNS
+                || panel.chunks_exact(PAIR_BYTES).all(|pair| pair[2 * used..].iter().all(|&b| b == byte)))
     })
 }
 
