@@ -1,4 +1,5 @@
-//! Every kernel, one row each. Runtime, tests, benches and `dyadic kernels` read [`KERNELS`] and nothing else.
+//! Every kernel with arithmetic, one row each: runtime, tests, benches and `dyadic kernels` read [`KERNELS`]. (What only moves
+//! data is in the runtime.)
 //!
 //! A kernel is chosen once, at load: [`Choice`] names what may run and its selectors check the CPU. A
 //! [`Bound`] value therefore proves that its entry may be called, and its `run` is the single place that calls it.

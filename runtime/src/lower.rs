@@ -168,15 +168,15 @@ fn action(op: &Operator, state: &mut Lowering) -> Result<(Action, KernelName), L
         Params::AveragePool2d(p) => picture::average_pool(op, &p, choice),
         Params::MaxPool2d(p) => picture::max_pool(op, &p, choice),
         Params::ResizeBilinear(p) => picture::bilinear(op, &p, choice),
-        Params::ResizeNearest(p) => picture::nearest(op, &p, state.budget),
+        Params::ResizeNearest(p) => picture::nearest(op, &p, choice, state.budget),
         Params::Mean(p) => reduce::mean(op, &p, choice),
         Params::Softmax(p) => reduce::softmax(op, &p, choice),
         Params::ArgMax(p) => reduce::argmax(op, &p, choice),
-        Params::Pad(p) => movement::pad(op, &p),
+        Params::Pad(p) => movement::pad(op, &p, choice),
         Params::Concat(p) => movement::concat(op, &p, state.budget),
         Params::Reshape(_) => movement::reshape(op),
-        Params::StridedCopy(p) => movement::strided_copy(op, &p),
-        Params::Tile(_) => movement::tile(op),
+        Params::StridedCopy(p) => movement::strided_copy(op, &p, choice),
+        Params::Tile(_) => movement::tile(op, choice),
     }
 }
 

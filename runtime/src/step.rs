@@ -17,9 +17,11 @@ use dyadic_kernels::requant::{Dyadic, Rounding};
 use crate::name::Name;
 
 mod movement;
+mod naive;
 mod run;
 
 pub(crate) use movement::{Nearest, Strided};
+pub(crate) use naive::Naive;
 pub(crate) use run::Context;
 
 /// What is known about a step before it runs.
@@ -195,6 +197,11 @@ pub(crate) enum Move {
     Concat {
         pitch: usize,
         branches: Vec<Branch>,
+    },
+    /// By the reference.
+    Naive {
+        naive: Naive,
+        input: Source,
     },
     Copy {
         input: Source,

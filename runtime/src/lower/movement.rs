@@ -4,11 +4,12 @@ use dyadic_format::Storage;
 use dyadic_format::operator::{ConcatParams, NO_TABLE, PadParams, StridedCopyParams};
 use dyadic_kernels::isa::IsaKind;
 use dyadic_kernels::params::MAX_RANK;
+use dyadic_kernels::registry::Choice;
 
 use super::operator::{BYTES, Operator};
 use super::{Budget, KernelName};
 use crate::error::LoadError;
-use crate::step::{Action, Branch, Move, Source, Strided};
+use crate::step::{Action, Branch, Move, Naive, Source, Strided};
 
 const IN_PLACE: KernelName = ("in_place", IsaKind::Portable);
 
@@ -16,7 +17,21 @@ fn moved(movement: Move, name: &'static str) -> (Action, KernelName) {
     (Action::Move(movement), (name, IsaKind::Portable))
 }
 
-pub(super) fn pad(op: &Operator, p: &PadParams) -> Result<(Action, KernelName), LoadError> {
+/// The fast walk, or the reference where it is forced.
+pub(super) fn fast_or_naive(
+    choice: Choice,
+    fast: (Action, KernelName),
+    naive: Naive,
+    input: Source,
+) -> (Action, KernelName) {
+    if choice.isa != IsaKind::Reference {
+        return fast;
+    }
+    let name = (naive.name(), IsaKind::Reference);
+    (Action::Move(Move::Naive { naive, input }), name)
+}
+
+pub(super) fn pad(op: &Operator, p: &PadParams, choice: Choice) -> Result<(Action, KernelName), LoadError> {
     op.require_same_codes(0)?;
     let (shape, out) = (op.shape(op.input(0))?, op.shape(op.output())?);
     op.require(out.rank() == shape.rank(), "output rank", out.rank(), shape.rank())?;
@@ -34,8 +49,10 @@ pub(super) fn pad(op: &Operator, p: &PadParams) -> Result<(Action, KernelName), 
             alloc::format!("room for {:?} behind {before:?}", shape.as_slice()),
         )?;
     }
-    let elem = op.elem(op.output());
-    Ok(moved(Move::Pad { elem, shape, before, value: p.value, out, input: op.source(0)? }, "pad_portable"))
+    let (elem, value, input) = (op.elem(op.output()), p.value, op.source(0)?);
+    let naive = Naive::Pad { elem, shape, before, value, out };
+    let fast = Move::Pad { elem, shape, before, value, out, input: input.clone() };
+    Ok(fast_or_naive(choice, moved(fast, "pad_portable"), naive, input))
 }
 
 /// Branches that already lie in their part of the output need nothing.
@@ -108,7 +125,11 @@ pub(super) fn reshape(op: &Operator) -> Result<(Action, KernelName), LoadError> 
     }
 }
 
-pub(super) fn strided_copy(op: &Operator, p: &StridedCopyParams) -> Result<(Action, KernelName), LoadError> {
+pub(super) fn strided_copy(
+    op: &Operator,
+    p: &StridedCopyParams,
+    choice: Choice,
+) -> Result<(Action, KernelName), LoadError> {
     op.require_same_codes(0)?;
     let out = op.shape(op.output())?;
     // The smallest and the largest input element that is read, exactly: start, strides and extents are below 2^32.
@@ -127,12 +148,14 @@ pub(super) fn strided_copy(op: &Operator, p: &StridedCopyParams) -> Result<(Acti
     let found = (lowest, highest);
     op.require(inside, "first and last element", found, alloc::format!("inside {count} elements"))?;
     let strides = p.strides.map(|stride| stride as isize);
-    let (elem, walk) = (op.elem(op.output()), Strided::new(p.start as usize, &strides, &out));
-    let input = op.source(0)?;
-    Ok(moved(Move::StridedCopy { elem, walk, input }, "strided_copy_portable"))
+    let (elem, start, input) = (op.elem(op.output()), p.start as usize, op.source(0)?);
+    let walk = Strided::new(start, &strides, &out);
+    let fast = Move::StridedCopy { elem, walk, input: input.clone() };
+    let naive = Naive::StridedCopy { elem, start, strides, out };
+    Ok(fast_or_naive(choice, moved(fast, "strided_copy_portable"), naive, input))
 }
 
-pub(super) fn tile(op: &Operator) -> Result<(Action, KernelName), LoadError> {
+pub(super) fn tile(op: &Operator, choice: Choice) -> Result<(Action, KernelName), LoadError> {
     op.require_same_codes(0)?;
     let (shape, out) = (op.shape(op.input(0))?, op.shape(op.output())?);
     let multiple = shape.rank() == out.rank()
@@ -143,6 +166,7 @@ pub(super) fn tile(op: &Operator) -> Result<(Action, KernelName), LoadError> {
         out.as_slice(),
         alloc::format!("multiples of {:?}", shape.as_slice()),
     )?;
-    let elem = op.elem(op.output());
-    Ok(moved(Move::Tile { elem, shape, out, input: op.source(0)? }, "tile_portable"))
+    let (elem, input) = (op.elem(op.output()), op.source(0)?);
+    let fast = Move::Tile { elem, shape, out, input: input.clone() };
+    Ok(fast_or_naive(choice, moved(fast, "tile_portable"), Naive::Tile { elem, shape, out }, input))
 }

@@ -9,10 +9,11 @@ use dyadic_kernels::params::{AveragePool, AverageRule, Coordinates, MaxPool, Res
 use dyadic_kernels::reference::{nearest_index, nearest_single_index};
 use dyadic_kernels::registry::{Choice, KernelOp};
 
+use super::movement::fast_or_naive;
 use super::operator::{ACTIVATIONS, BYTES, Operator};
 use super::{Budget, KernelName, named, quant};
 use crate::error::LoadError;
-use crate::step::{Action, Move, Nearest, Rows};
+use crate::step::{Action, Move, Naive, Nearest, Rows};
 
 /// Largest pooling window along one axis. A window has no weights in the file that would bound the work it asks for.
 const MAX_POOL: u32 = 1 << 12;
@@ -133,22 +134,26 @@ pub(super) fn bilinear(
 pub(super) fn nearest(
     op: &Operator,
     p: &ResizeParams,
+    choice: Choice,
     budget: &mut Budget,
 ) -> Result<(Action, KernelName), LoadError> {
     let (params, input) = (resize(op, p)?, op.source(0)?);
     let (align, half) =
         (params.coordinates == Coordinates::AlignCorners, params.coordinates == Coordinates::HalfPixel);
     let tables = [budget.list(params.output[0])?, budget.list(params.output[1])?];
-    let walk = match op.rule() {
-        Rule::Nearest => {
-            Nearest::new(&params, tables, |o, size, out| nearest_index(o, size, out, params.coordinates))
-        }
-        Rule::NearestSingle => {
-            Nearest::new(&params, tables, |o, size, out| nearest_single_index(o, size, out, align, half))
-        }
+    let (walk, naive) = match op.rule() {
+        Rule::Nearest => (
+            Nearest::new(&params, tables, |o, size, out| nearest_index(o, size, out, params.coordinates)),
+            Naive::Nearest(params),
+        ),
+        Rule::NearestSingle => (
+            Nearest::new(&params, tables, |o, size, out| nearest_single_index(o, size, out, align, half)),
+            Naive::NearestSingle(params),
+        ),
         rule => {
             return Err(op.refusal("rule", format_args!("{}", rule.name()), "a rule of nearest neighbours"));
         }
     };
-    Ok((Action::Move(Move::Nearest { walk, input }), ("nearest_portable", IsaKind::Portable)))
+    let fast = Action::Move(Move::Nearest { walk, input: input.clone() });
+    Ok(fast_or_naive(choice, (fast, ("nearest_portable", IsaKind::Portable)), naive, input))
 }

@@ -227,6 +227,7 @@ impl Move {
                     movement::concat(input, branch.run, table, output, branch.first, *pitch);
                 }
             }
+            Move::Naive { naive, input } => naive.run(inputs.get(input), output),
             Move::Copy { input } => output.copy_from_slice(inputs.get(input)),
             Move::Nothing => {}
         }
