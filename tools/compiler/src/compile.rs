@@ -7,7 +7,7 @@ use dyadic_kernels::isa::IsaKind;
 use crate::emit::{EmitError, emit};
 use crate::from_tflite::{self, CutError, Unsupported};
 use crate::import::tflite::{self, TfliteError};
-use crate::ir::Graph;
+use crate::ir::{Graph, Tensor};
 use crate::memory_plan;
 use crate::pack;
 use crate::passes;
@@ -143,6 +143,7 @@ fn describe(
     source: &[u8],
     options: &Options,
 ) -> Result<(), CompileError> {
+    check_labels(graph, &options.labels)?;
     for label in &options.labels {
         let text = contents.text(label);
         contents.labels.push(text);
@@ -163,6 +164,47 @@ fn describe(
     Ok(())
 }
 
+/// One label per value of the first output's last extent, unless the output is the class itself, as ARG_MAX makes it.
+fn check_labels(graph: &Graph, labels: &[String]) -> Result<(), CompileError> {
+    let output = graph.outputs.first().map(|&o| &graph.tensors[o]);
+    let Some(output) = output.filter(|o| !labels.is_empty() && !o.scales.is_empty()) else { return Ok(()) };
+    let classes = output.shape.last().copied().unwrap_or(1);
+    if labels.len() == classes {
+        return Ok(());
+    }
+    Err(CompileError::Options(format!(
+        "{} labels for {classes} classes of output '{}' of shape {:?}",
+        labels.len(),
+        output.name,
+        output.shape
+    )))
+}
+
+/// The channels of the recipe must be those of the input, channels last as pictures are, or first.
+fn check_channels(input: &Tensor, channels: usize) -> Result<(), CompileError> {
+    let found = match input.shape[..] {
+        // Told apart as by the command that reads the pictures: a first extent of 1 or 3 is that of the channels.
+        [_, c @ (1 | 3), _, w] if w != 1 && w != 3 => c,
+        [_, _, _, c] => c,
+        _ => {
+            let shape = &input.shape;
+            return Err(CompileError::Options(format!(
+                "a recipe needs an input of four extents, '{}' has the shape {shape:?}",
+                input.name
+            )));
+        }
+    };
+    if found == channels {
+        return Ok(());
+    }
+    let remedy = if channels == 1 { "use --rgb or --bgr" } else { "use --gray" };
+    let remedy = if found == 1 || found == 3 { remedy } else { "a recipe takes 1 or 3" };
+    Err(CompileError::Options(format!(
+        "the recipe makes {channels} channels, input '{}' takes {found}; {remedy}",
+        input.name
+    )))
+}
+
 /// One table per channel from a pixel to the input's code.
 fn store_recipe(contents: &mut Contents, graph: &Graph, recipe: &Recipe) -> Result<(), CompileError> {
     let channels = if recipe.order == Order::Gray { 1 } else { 3 };
@@ -176,9 +218,15 @@ fn store_recipe(contents: &mut Contents, graph: &Graph, recipe: &Recipe) -> Resu
         n => Err(CompileError::Options(format!("{what} has {n} values, expected 1 or {channels}"))),
     };
     let (mean, std) = (per_channel(&recipe.mean, "--mean")?, per_channel(&recipe.std, "--std")?);
-    if std.iter().any(|&s| s == 0.0 || !s.is_finite()) {
-        return Err(CompileError::Options("--std must not be zero".to_string()));
+    if let Some(value) = mean.iter().find(|m| !m.is_finite()) {
+        return Err(CompileError::Options(format!("--mean holds {value}, expected finite numbers")));
     }
+    if let Some(value) = std.iter().find(|s| **s == 0.0 || !s.is_finite()) {
+        return Err(CompileError::Options(format!(
+            "--std holds {value}, expected finite numbers other than 0"
+        )));
+    }
+    check_channels(input, channels)?;
     let tables_first = contents.tables.len() as u32;
     for c in 0..channels {
         let mut table = [0; 256];
@@ -199,6 +247,16 @@ fn store_recipe(contents: &mut Contents, graph: &Graph, recipe: &Recipe) -> Resu
     Ok(())
 }
 
+/// Names of a source network may hold the separator of [`canonical`].
+fn escaped(name: &str) -> String {
+    name.replace('%', "%25").replace(';', "%3B")
+}
+
+/// The inverse of [`escaped`].
+fn unescaped(text: &str) -> String {
+    text.replace("%3B", ";").replace("%25", "%")
+}
+
 /// The options in a fixed order; `verify` reads them back to compile the source again.
 fn canonical(options: &Options) -> String {
     let mut text = format!("rounding={}", options.contract.name());
@@ -206,7 +264,7 @@ fn canonical(options: &Options) -> String {
         text += &format!(";target={}", target.name());
     }
     for tensor in &options.cut_at {
-        text += &format!(";cut-at={tensor}");
+        text += &format!(";cut-at={}", escaped(tensor));
     }
     if options.board {
         text += ";board";
@@ -234,7 +292,8 @@ fn recipe_of(text: &str) -> Option<Recipe> {
     let name = parts.next()?;
     let order = [Order::Rgb, Order::Bgr, Order::Gray].into_iter().find(|o| o.name() == name)?;
     let mut list = || parts.next()?.split(',').map(|v| v.parse().ok()).collect::<Option<Vec<f64>>>();
-    Some(Recipe { order, mean: list()?, std: list()? })
+    let recipe = Recipe { order, mean: list()?, std: list()? };
+    parts.next().is_none().then_some(recipe)
 }
 
 /// The contract that a file's provenance names.
@@ -242,17 +301,52 @@ pub fn contract_of(options: &str) -> Option<Contract> {
     options.split(';').find_map(|o| o.strip_prefix("rounding=")).and_then(Contract::from_name)
 }
 
-/// The options that a file was compiled with, except the labels, which are stored as data.
+/// The options that a file was compiled with, except the labels, which are stored as data. `None` for a part that this
+/// version does not know: what it asks for could not be made again.
 pub fn options_of(text: &str) -> Option<Options> {
     let mut options = Options { contract: contract_of(text)?, targets: Vec::new(), ..Options::default() };
     for part in text.split(';') {
         match part.split_once('=') {
             Some(("target", name)) => options.targets.push(IsaKind::from_name(name)?),
-            Some(("cut-at", name)) => options.cut_at.push(name.to_string()),
+            Some(("rounding", _)) => {}
+            Some(("cut-at", name)) => options.cut_at.push(unescaped(name)),
             Some(("recipe", text)) => options.recipe = Some(recipe_of(text)?),
             None if part == "board" => options.board = true,
-            _ => {}
+            _ => return None,
         }
     }
     Some(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recorded_options_read_back_as_they_were() {
+        let names = ["a;b", "100%", "%3B", "x;board;y=1", "%253B", ";", "plain/name"];
+        let options = Options {
+            contract: Contract::Tflite,
+            targets: vec![IsaKind::Portable, IsaKind::Avx2],
+            cut_at: names.map(str::to_string).to_vec(),
+            board: true,
+            recipe: Some(Recipe { order: Order::Bgr, mean: vec![0.1, -2.5, 3e-9], std: vec![255.0] }),
+            labels: Vec::new(),
+        };
+        assert_eq!(options_of(&canonical(&options)), Some(options));
+    }
+
+    #[test]
+    fn options_without_separators_keep_their_text() {
+        let options = Options { cut_at: vec!["a/b:c d".to_string()], ..Options::default() };
+        assert_eq!(canonical(&options), "rounding=dyadic;target=avx2;cut-at=a/b:c d");
+    }
+
+    #[test]
+    fn unknown_parts_are_refused() {
+        for part in ["future", "future=1", "board=1", "target=mmx", "recipe=rgb/0", "recipe=rgb/0/1/2", ""] {
+            assert_eq!(options_of(&format!("rounding=dyadic;{part}")), None, "{part}");
+        }
+        assert_eq!(options_of("target=avx2"), None);
+    }
 }
