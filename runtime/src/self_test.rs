@@ -3,12 +3,16 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use dyadic_format::records::GoldenRecord;
 use dyadic_format::seeded::Generator;
 
 use crate::error::{LoadError, RunError};
 use crate::model::Model;
 use crate::options::Options;
 use crate::session::Session;
+
+/// Seed of the golden records that [`Model::golden_records`] makes.
+const GOLDEN_SEED: u64 = 1;
 
 /// Why a self-test did not pass.
 #[derive(Debug)]
@@ -92,6 +96,23 @@ impl Session {
 }
 
 impl Model {
+    /// Golden records for a file that has none yet: one run on seeded inputs, the digest of every output.
+    ///
+    /// # Errors
+    /// When the network cannot be loaded or run here.
+    pub fn golden_records(&self) -> Result<Vec<GoldenRecord>, SelfTestError> {
+        let mut session = Session::new(self.clone(), &Options::default())?;
+        session.fill_seeded(GOLDEN_SEED);
+        session.run()?;
+        let record = |output: usize| GoldenRecord {
+            seed: GOLDEN_SEED,
+            output: output as u32,
+            reserved: 0,
+            digest: *blake3::hash(session.output(output)).as_bytes(),
+        };
+        Ok((0..self.outputs().len()).map(record).collect())
+    }
+
     /// Runs the network on the seeded inputs of the golden records in the file and compares the outputs.
     ///
     /// # Errors
