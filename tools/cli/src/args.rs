@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 use dyadic_kernels::isa::IsaKind;
 
+use crate::error::Result;
+
 /// Runs quantized networks with integers only, byte for byte the same on every CPU.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 110)]
@@ -33,26 +35,58 @@ pub enum Command {
     Kernels(Kernels),
 }
 
+/// The instruction set to use.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Isa {
+    /// Instruction set: reference, portable, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm [default: the environment
+    /// variable DYADIC_ISA, or else the best of this CPU]
+    #[arg(long, value_name = "NAME", value_parser = isa)]
+    isa: Option<IsaKind>,
+}
+
+impl Isa {
+    /// That of the command line, or else of the environment, where an empty variable counts as none.
+    pub fn get(&self) -> Result<Option<IsaKind>> {
+        let variable = std::env::var_os("DYADIC_ISA").filter(|v| !v.is_empty());
+        match (self.isa, variable) {
+            (None, Some(name)) => {
+                let name = name.to_string_lossy();
+                isa(&name).map(Some).map_err(|e| format!("DYADIC_ISA={name}: {e}").into())
+            }
+            (given, _) => Ok(given),
+        }
+    }
+}
+
+/// What a session takes.
+const THREADS: std::ops::RangeInclusive<i64> = 1..=dyadic_runtime::MAX_BANDS as i64;
+
 /// How a session is set up.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Machine {
-    /// Instruction set: reference, portable, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm [default: the best of
-    /// this CPU]
-    #[arg(long, value_name = "NAME", env = "DYADIC_ISA", value_parser = isa)]
-    pub isa: Option<IsaKind>,
-    /// Worker threads
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[command(flatten)]
+    pub isa: Isa,
+    /// Worker threads, 1 to 64
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(THREADS))]
     pub threads: u16,
-    /// Cores to pin the threads to, for example 0,1
+    /// Cores to pin the threads to, at most one per thread, for example 0,1
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub cores: Vec<usize>,
 }
 
-fn isa(name: &str) -> Result<IsaKind, String> {
+fn isa(name: &str) -> std::result::Result<IsaKind, String> {
     IsaKind::from_name(name).ok_or_else(|| {
         let names: Vec<&str> = IsaKind::ALL.iter().map(|isa| isa.name()).collect();
         format!("expected one of {}", names.join(", "))
     })
+}
+
+/// A BLAKE3 digest, in lower case.
+fn digest(text: &str) -> std::result::Result<String, String> {
+    if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err("expected 64 hexadecimal digits".to_string())
 }
 
 #[derive(Debug, clap::Args)]
@@ -93,7 +127,7 @@ pub struct Compile {
     #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true)]
     pub mean: Vec<f64>,
     /// Divisor of the pixel values, per channel or one for all
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true)]
     pub std: Vec<f64>,
     /// The network wants red first
     #[arg(long)]
@@ -114,7 +148,8 @@ pub struct Compile {
 
 #[derive(Debug, clap::Args)]
 pub struct Run {
-    /// The compiled network
+    /// The compiled network. It is mapped, not copied: do not write into the file while the command runs; to replace
+    /// it, rename another file over it
     pub model: PathBuf,
     /// An input: .npy tensor or .png/.jpg picture, as FILE or NAME=FILE (repeatable)
     #[arg(long, value_name = "[NAME=]FILE", required = true)]
@@ -125,7 +160,7 @@ pub struct Run {
     /// Write every output as 0.npy, 1.npy, ...
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
-    /// Write the output of every step, and index.json
+    /// Write the output of every step, and index.json, for the first run that the inputs hold
     #[arg(long, value_name = "DIR")]
     pub dump_layers: Option<PathBuf>,
     /// A uint8 .npy is NHWC pixels for the input recipe, not the tensor itself
@@ -134,21 +169,22 @@ pub struct Run {
     /// Write outputs as float32
     #[arg(long)]
     pub dequantize: bool,
-    /// Print the K largest values of the first output
-    #[arg(long, value_name = "K")]
-    pub top: Option<usize>,
+    /// Print the K largest values of the first output, for every run that the inputs hold
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
+    pub top: Option<u64>,
     #[command(flatten)]
     pub machine: Machine,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct Eval {
-    /// The compiled network
+    /// The compiled network. It is mapped, not copied: do not write into the file while the command runs; to replace
+    /// it, rename another file over it
     pub model: PathBuf,
-    /// Pictures: an .npy (uint8 NHWC pixels, or tensors of the input's type) or a folder
+    /// Pictures: an .npy (uint8 NHWC pixels, or tensors of the input's type), or a folder
     #[arg(long, value_name = "X")]
     pub images: PathBuf,
-    /// Labels: an .npy, or a .csv with the columns file and class
+    /// Labels: an .npy of integers for an .npy of pictures, a .csv with the columns file and class for a folder
     #[arg(long, value_name = "Y")]
     pub labels: PathBuf,
     /// Added to every label (1 for networks whose class 0 is the background)
@@ -158,8 +194,8 @@ pub struct Eval {
     #[arg(long)]
     pub pixels: bool,
     /// Use only the first N pictures
-    #[arg(long, value_name = "N")]
-    pub limit: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
     /// Write the result, with the prediction for every picture
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -169,7 +205,8 @@ pub struct Eval {
 
 #[derive(Debug, clap::Args)]
 pub struct Inspect {
-    /// The compiled network
+    /// The compiled network. It is mapped, not copied: do not write into the file while the command runs; to replace
+    /// it, rename another file over it
     pub model: PathBuf,
     /// Print JSON
     #[arg(long, group = "form")]
@@ -181,22 +218,23 @@ pub struct Inspect {
     #[arg(long, value_name = "FILE.svg")]
     pub svg: Option<PathBuf>,
     #[command(flatten)]
-    pub machine: Machine,
+    pub isa: Isa,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct Verify {
-    /// The compiled network
+    /// The compiled network. It is mapped, not copied: do not write into the file while the command runs; to replace
+    /// it, rename another file over it
     pub model: PathBuf,
     /// Seeded inputs for the comparison of every kernel with the reference
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub inputs: u64,
     /// The source network: compiles it again and demands an identical file
     #[arg(long, value_name = "IN")]
     pub source: Option<PathBuf>,
     /// The BLAKE3 digest the file must have (hex). Only this proves where a file comes from: everything else shows that
     /// it is consistent with itself
-    #[arg(long, value_name = "DIGEST")]
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
     pub expect: Option<String>,
     /// Write the digests of every layer's output for the seeded inputs
     #[arg(long, value_name = "D.json")]
@@ -210,7 +248,8 @@ pub struct Verify {
 
 #[derive(Debug, clap::Args)]
 pub struct Profile {
-    /// The compiled network
+    /// The compiled network. It is mapped, not copied: do not write into the file while the command runs; to replace
+    /// it, rename another file over it
     pub model: PathBuf,
     /// Timed runs
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]

@@ -3,16 +3,20 @@
 use std::fmt;
 use std::path::Path;
 
+use crate::text::shown_lines;
+
 /// What went wrong.
 #[derive(Debug)]
 pub enum Error {
-    /// Reading or writing failed.
+    /// Reading or writing a file failed.
     Io {
-        /// The file, or what was written.
+        /// The file.
         what: String,
         /// The system's reason.
         source: std::io::Error,
     },
+    /// Writing to standard output failed.
+    Output(std::io::Error),
     /// Everything else, already a sentence.
     Message(String),
 }
@@ -33,15 +37,16 @@ impl Error {
 
     /// Whether standard output was closed by its reader.
     pub fn is_broken_pipe(&self) -> bool {
-        matches!(self, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe)
+        matches!(self, Error::Output(source) if source.kind() == std::io::ErrorKind::BrokenPipe)
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Io { what, source } => write!(f, "{what}: {source}"),
-            Error::Message(message) => f.write_str(message),
+            Error::Io { what, source } => f.write_str(&shown_lines(&format!("{what}: {source}"))),
+            Error::Output(source) => write!(f, "standard output: {source}"),
+            Error::Message(message) => f.write_str(&shown_lines(message)),
         }
     }
 }
@@ -58,9 +63,9 @@ impl From<&str> for Error {
     }
 }
 
-/// Writing to standard output.
+/// Writing to standard output: files are written through [`Error::io`], which names them.
 impl From<std::io::Error> for Error {
     fn from(source: std::io::Error) -> Error {
-        Error::Io { what: "standard output".to_string(), source }
+        Error::Output(source)
     }
 }

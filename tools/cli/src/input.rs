@@ -10,19 +10,31 @@ use crate::error::{Error, Result};
 use crate::npy::{self, Array, Data};
 use crate::picture::{self, Pixels};
 
-/// Whether a file is a picture, by its name.
-pub fn is_picture(path: &Path) -> bool {
+/// Kinds of files that tensors come from, told apart by name.
+enum Kind {
+    Picture,
+    Npy,
+    Other(String),
+}
+
+fn kind(path: &Path) -> Kind {
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
-    matches!(extension.as_str(), "png" | "jpg" | "jpeg")
+    match extension.as_str() {
+        "png" | "jpg" | "jpeg" => Kind::Picture,
+        // What has no extension, such as a pipe, can be an .npy file.
+        "npy" | "" => Kind::Npy,
+        _ => Kind::Other(extension),
+    }
 }
 
 /// The bytes of input `index` for one or more runs, read from a file.
 pub fn load(path: &Path, model: &Model, index: usize, pixels: bool) -> Result<Vec<u8>> {
-    if is_picture(path) {
-        return from_pixels(model, index, picture::read(path)?).map_err(|e| Error::file(path, e));
-    }
-    let array = npy::read(path)?;
-    from_array(model, index, &array, pixels).map_err(|e| Error::file(path, e))
+    let bytes = match kind(path) {
+        Kind::Picture => from_pixels(model, index, picture::read(path)?),
+        Kind::Npy => from_array(model, index, &npy::read(path)?, pixels),
+        Kind::Other(other) => Err(format!("files of type .{other} are not read; give .npy, .png or .jpg")),
+    };
+    bytes.map_err(|e| Error::file(path, e))
 }
 
 /// The bytes of an array as input `index`.
@@ -74,7 +86,10 @@ fn quantize(info: &TensorInfo, values: impl Iterator<Item = f64>) -> std::result
         return Err(format!("floats for a {} input", info.elem.name()));
     }
     let mut bytes = Vec::new();
-    for value in values {
+    for (index, value) in values.enumerate() {
+        if value.is_nan() {
+            return Err(format!("element {index} is not a number (NaN)"));
+        }
         let code = (value / scale + f64::from(info.zero_point) + 0.5).floor();
         let code = code.clamp(info.elem.min().into(), info.elem.max().into()) as i32;
         let start = bytes.len();
@@ -86,7 +101,12 @@ fn quantize(info: &TensorInfo, values: impl Iterator<Item = f64>) -> std::result
 
 /// The scale as a real number.
 pub fn real_scale(info: &TensorInfo) -> Option<f64> {
-    info.scale.map(|(mantissa, exponent)| f64::from(mantissa) * 2f64.powi(exponent))
+    info.scale.map(|(mantissa, exponent)| real(mantissa, exponent))
+}
+
+/// `mantissa * 2^exponent`, exactly.
+pub fn real(mantissa: i32, exponent: i32) -> f64 {
+    f64::from(mantissa) * 2f64.powi(exponent)
 }
 
 /// The recipe of input `index`.
@@ -144,10 +164,14 @@ fn pixel_batches(model: &Model, index: usize, array: &Array) -> std::result::Res
     let Data::U8(data) = &array.data else {
         return Err(format!("--pixels takes uint8, the file holds {}", array.data.type_name()));
     };
-    let (height, width, channels) = match array.shape[..] {
-        [_, h, w, c] | [h, w, c] if (c == 1 || c == 3) && h > 0 && w > 0 => (h, w, c),
+    let (count, height, width, channels) = match array.shape[..] {
+        [n, h, w, c @ (1 | 3)] => (n, h, w, c),
+        [h, w, c @ (1 | 3)] => (1, h, w, c),
         _ => return Err(format!("shape {:?}, expected [N, height, width, 1 or 3]", array.shape)),
     };
+    if count == 0 || height == 0 || width == 0 {
+        return Err(format!("shape {:?} holds no picture", array.shape));
+    }
     let mut bytes = Vec::new();
     for picture in data.chunks_exact(height * width * channels) {
         let pixels = Pixels { height, width, channels, data: picture.to_vec() };

@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
-use dyadic_format::records::GoldenRecord;
 use dyadic_format::write::{Contents, write};
-use dyadic_runtime::{LoadError, Model, Options, Session};
+use dyadic_runtime::{LoadError, Model, Options, SelfTestError, Session};
 
 use crate::args::Machine;
 use crate::error::{Error, Result};
+use crate::text::shown;
 
 /// Maps a file.
 pub fn model(path: &Path) -> Result<Model> {
+    if path.is_dir() {
+        return Err(Error::file(path, "this is a folder, expected a .dyad file"));
+    }
     map(path).map_err(|e| match e {
         // This one names the file itself.
         LoadError::Io { .. } => Error::Message(e.to_string()),
@@ -20,38 +23,36 @@ pub fn model(path: &Path) -> Result<Model> {
 
 #[allow(unsafe_code, reason = "the contract of a memory map is passed on to the user of the command")]
 fn map(path: &Path) -> std::result::Result<Model, LoadError> {
-    // SAFETY: the help of the command says that a model must not be changed while a command runs on it.
+    // SAFETY: the help of <MODEL> says that the file must not be changed while a command runs on it.
     unsafe { Model::map(path) }
 }
 
-/// Makes a session as the command line says and prints its warnings.
-pub fn session(model: &Model, machine: &Machine, profile_runs: usize) -> Result<Session> {
-    let options = Options {
-        threads: machine.threads.into(),
-        cores: machine.cores.clone(),
-        isa: machine.isa,
-        profile_runs,
-        ..Options::default()
-    };
-    let session = Session::new(model.clone(), &options).map_err(|e| Error::Message(e.to_string()))?;
-    for warning in session.warnings() {
-        eprintln!("warning: {warning}");
+/// How the command line wants a session.
+pub fn options(machine: &Machine, profile_runs: usize) -> Result<Options> {
+    let (threads, cores) = (usize::from(machine.threads), machine.cores.clone());
+    if cores.len() > threads {
+        let remedy = format!("add --threads {}", cores.len());
+        return Err(format!("--cores names {} cores for {threads} threads; {remedy}", cores.len()).into());
     }
+    Ok(Options { threads, cores, isa: machine.isa.get()?, profile_runs, ..Options::default() })
+}
+
+/// Makes a session as the command line says and prints its warnings.
+pub fn session(path: &Path, model: &Model, machine: &Machine) -> Result<Session> {
+    let session = Session::new(model.clone(), &options(machine, 0)?).map_err(|e| Error::file(path, e))?;
+    print_warnings(&session);
     Ok(session)
 }
 
-/// Seed of the self-test that every file carries.
-const GOLDEN_SEED: u64 = 1;
-
-/// Runs the network on seeded inputs and stores the digest of every output.
-pub fn add_self_test(contents: &mut Contents) -> Result<()> {
-    let model = Model::copy_of(&write(contents)).map_err(|e| Error::Message(e.to_string()))?;
-    let mut session = Session::new(model, &Options::default()).map_err(|e| Error::Message(e.to_string()))?;
-    session.fill_seeded(GOLDEN_SEED);
-    session.run().map_err(|e| Error::Message(e.to_string()))?;
-    for output in 0..contents.outputs.len() {
-        let digest = *blake3::hash(session.output(output)).as_bytes();
-        contents.golden.push(GoldenRecord { seed: GOLDEN_SEED, output: output as u32, reserved: 0, digest });
+/// What was noticed at load, on standard error.
+pub fn print_warnings(session: &Session) {
+    for warning in session.warnings() {
+        eprintln!("warning: {}", shown(&warning.to_string()));
     }
+}
+
+/// Stores the digest of every output on seeded inputs: the self-test that every file carries.
+pub fn add_self_test(contents: &mut Contents) -> std::result::Result<(), SelfTestError> {
+    contents.golden = Model::copy_of(&write(contents))?.golden_records()?;
     Ok(())
 }

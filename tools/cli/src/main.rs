@@ -7,11 +7,13 @@ mod args;
 mod commands;
 mod error;
 mod input;
+mod isa;
 mod load;
 mod npy;
 mod picture;
 mod progress;
 mod table;
+mod text;
 
 use std::process::ExitCode;
 

@@ -16,6 +16,8 @@ pub enum Data {
     I16(Vec<i16>),
     I32(Vec<i32>),
     I64(Vec<i64>),
+    U16(Vec<u16>),
+    U32(Vec<u32>),
     F32(Vec<f32>),
     F64(Vec<f64>),
 }
@@ -35,8 +37,27 @@ impl Data {
             Data::I16(_) => "int16",
             Data::I32(_) => "int32",
             Data::I64(_) => "int64",
+            Data::U16(_) => "uint16",
+            Data::U32(_) => "uint32",
             Data::F32(_) => "float32",
             Data::F64(_) => "float64",
+        }
+    }
+}
+
+impl Data {
+    /// Some of the elements.
+    pub fn range(&self, range: std::ops::Range<usize>) -> Data {
+        match self {
+            Data::U8(v) => Data::U8(v[range].to_vec()),
+            Data::I8(v) => Data::I8(v[range].to_vec()),
+            Data::I16(v) => Data::I16(v[range].to_vec()),
+            Data::I32(v) => Data::I32(v[range].to_vec()),
+            Data::I64(v) => Data::I64(v[range].to_vec()),
+            Data::U16(v) => Data::U16(v[range].to_vec()),
+            Data::U32(v) => Data::U32(v[range].to_vec()),
+            Data::F32(v) => Data::F32(v[range].to_vec()),
+            Data::F64(v) => Data::F64(v[range].to_vec()),
         }
     }
 }
@@ -50,6 +71,8 @@ impl Array {
             Data::I16(v) => Some(v.iter().map(|&x| x.into()).collect()),
             Data::I32(v) => Some(v.iter().map(|&x| x.into()).collect()),
             Data::I64(v) => Some(v.clone()),
+            Data::U16(v) => Some(v.iter().map(|&x| x.into()).collect()),
+            Data::U32(v) => Some(v.iter().map(|&x| x.into()).collect()),
             Data::F32(_) | Data::F64(_) => None,
         }
     }
@@ -67,7 +90,7 @@ pub fn parse(bytes: &[u8]) -> std::result::Result<Array, String> {
         return Err("not an .npy file".to_string());
     }
     header_fits(bytes)?;
-    let file = NpyFile::new(bytes).map_err(|e| format!("bad .npy header: {e}"))?;
+    let file = NpyFile::new(bytes).map_err(|_| "the .npy header is malformed")?;
     if file.order() != Order::C && file.shape().len() > 1 {
         return Err("Fortran order, expected C order (numpy.ascontiguousarray)".to_string());
     }
@@ -86,6 +109,8 @@ pub fn parse(bytes: &[u8]) -> std::result::Result<Array, String> {
     let failed = |e: std::io::Error| format!("cut short: {e}");
     let data = match (plain.type_char(), width) {
         (TypeChar::Uint, 1) => Data::U8(file.into_vec().map_err(failed)?),
+        (TypeChar::Uint, 2) => Data::U16(file.into_vec().map_err(failed)?),
+        (TypeChar::Uint, 4) => Data::U32(file.into_vec().map_err(failed)?),
         (TypeChar::Int, 1) => Data::I8(file.into_vec().map_err(failed)?),
         (TypeChar::Int, 2) => Data::I16(file.into_vec().map_err(failed)?),
         (TypeChar::Int, 4) => Data::I32(file.into_vec().map_err(failed)?),
@@ -122,6 +147,8 @@ pub fn write(path: &Path, array: &Array) -> Result<()> {
         Data::I16(v) => write_data(&mut out, &array.shape, v),
         Data::I32(v) => write_data(&mut out, &array.shape, v),
         Data::I64(v) => write_data(&mut out, &array.shape, v),
+        Data::U16(v) => write_data(&mut out, &array.shape, v),
+        Data::U32(v) => write_data(&mut out, &array.shape, v),
         Data::F32(v) => write_data(&mut out, &array.shape, v),
         Data::F64(v) => write_data(&mut out, &array.shape, v),
     };

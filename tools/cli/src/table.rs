@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use crate::text::shown;
+
 /// A table under construction.
 #[derive(Debug)]
 pub struct Table {
@@ -15,9 +17,9 @@ impl Table {
         Table { header: header.to_vec(), rows: Vec::new() }
     }
 
-    /// Adds a row.
+    /// Adds a row. Cells may hold foreign names.
     pub fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
+        self.rows.push(cells.iter().map(|cell| shown(cell).into_owned()).collect());
     }
 
     /// Prints the table.

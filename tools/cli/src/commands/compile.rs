@@ -14,32 +14,67 @@ use super::Answer;
 use crate::args::{Compile, Rounding};
 use crate::error::{Error, Result};
 use crate::load;
+use crate::text::{shown, sources};
 
 pub fn run(args: &Compile) -> Result<Answer> {
+    if same_file(&args.input, &args.output) {
+        return Err(Error::file(&args.output, "the output would replace the source; give another --output"));
+    }
     let source = std::fs::read(&args.input).map_err(|e| Error::io(&args.input, e))?;
     let options = options(args)?;
     let compiled = compile(&source, &options).map_err(|e| Error::file(&args.input, e))?;
     let mut contents = compiled.contents;
-    load::add_self_test(&mut contents)?;
+    load::add_self_test(&mut contents).map_err(|e| Error::file(&args.input, e))?;
     let bytes = dyadic_format::write::write(&contents);
-    std::fs::write(&args.output, &bytes).map_err(|e| Error::io(&args.output, e))?;
+    replace(&args.output, &bytes).map_err(|e| Error::io(&args.output, e))?;
+    if let Some(path) = &args.report {
+        report(path, &contents, &compiled.notes)?;
+    }
     let out = &mut std::io::stdout().lock();
     for note in &compiled.notes {
-        writeln!(out, "note: {note}")?;
+        writeln!(out, "note: {}", shown(note))?;
     }
     writeln!(
         out,
         "{}: {} bytes, {} steps, arena {} bytes, contract {}",
-        args.output.display(),
+        shown(&args.output.to_string_lossy()),
         bytes.len(),
         contents.operators.len(),
         contents.arena_bytes,
         options.contract.name()
     )?;
-    if let Some(path) = &args.report {
-        report(path, &contents, &compiled.notes)?;
-    }
     Ok(Answer::Yes)
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+/// Writes beside the file and renames: a command that has the old file mapped keeps it, and nobody sees half a file.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    // A link stays one; what is no file, such as a pipe, cannot be replaced.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    if path.exists() && !path.is_file() {
+        return std::fs::write(path, bytes);
+    }
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = path.with_file_name(name);
+    let written = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, &path));
+    if written.is_err() {
+        // The first error is the one to report.
+        let _ = std::fs::remove_file(&part);
+    }
+    written
+}
+
+/// One label a line, without a byte order mark and blank lines.
+fn labels(path: &Path) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    let lines = text.trim_start_matches('\u{feff}').lines();
+    let labels: Vec<String> =
+        lines.map(|line| line.trim_end().to_string()).filter(|line| !line.is_empty()).collect();
+    if labels.is_empty() { Err(Error::file(path, "holds no label")) } else { Ok(labels) }
 }
 
 fn options(args: &Compile) -> Result<Options> {
@@ -56,13 +91,6 @@ fn options(args: &Compile) -> Result<Options> {
         mean: or(&args.mean, 0.0),
         std: or(&args.std, 1.0),
     });
-    let labels = match &args.labels {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-            text.lines().map(|line| line.trim_end().to_string()).collect()
-        }
-        None => Vec::new(),
-    };
     Ok(Options {
         contract: match args.rounding {
             Rounding::Dyadic => Contract::Dyadic,
@@ -72,7 +100,7 @@ fn options(args: &Compile) -> Result<Options> {
         cut_at: args.cut_at.clone(),
         board: args.board,
         recipe,
-        labels,
+        labels: args.labels.as_deref().map(labels).transpose()?.unwrap_or_default(),
     })
 }
 
@@ -89,7 +117,7 @@ fn report(path: &Path, contents: &Contents, notes: &[String]) -> Result<()> {
         let bound = intervals.iter().map(|i| i.lo.unsigned_abs().max(i.hi.unsigned_abs())).max();
         let output = contents.operands[op.operands_first as usize + usize::from(op.inputs)] as usize;
         json!({
-            "sources": text(op.name).split(',').collect::<Vec<_>>(),
+            "sources": sources(&text(op.name)),
             "kind": kind,
             "rule": rule,
             "output": text(contents.tensors[output].name),

@@ -1,6 +1,7 @@
 //! `dyadic demo`: the sample network on the sample picture, both inside the binary.
 
 use std::io::Write;
+use std::path::Path;
 
 use dyadic_runtime::{Model, Options, Session};
 
@@ -24,7 +25,7 @@ static PICTURE: &[u8] = include_bytes!("../../sample/sample.png");
 
 pub fn run(args: &Demo) -> Result<Answer> {
     let model = Model::from_bytes(&NETWORK.0).map_err(|e| Error::Message(e.to_string()))?;
-    let options = Options { isa: args.machine.isa, ..Options::default() };
+    let options = Options { isa: args.machine.isa.get()?, ..Options::default() };
     let mut session = Session::new(model.clone(), &options).map_err(|e| Error::Message(e.to_string()))?;
     let pixels = picture::decode(PICTURE)?;
     let out = &mut std::io::stdout().lock();
@@ -44,6 +45,6 @@ pub fn run(args: &Demo) -> Result<Answer> {
     writeln!(out, "label: {label}\n\ntop 5:")?;
     print_top(out, &model, session.output(0), 5)?;
     writeln!(out)?;
-    measure(&model, &args.machine, RUNS, RUNS / 10)?.print(out)?;
+    measure(Path::new("the built-in sample"), &model, &args.machine, RUNS, RUNS / 10)?.print(out)?;
     Ok(Answer::Yes)
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::Answer;
 use crate::args::Kernels;
 use crate::error::Result;
+use crate::isa;
 use crate::table::Table;
 
 pub fn run(args: &Kernels) -> Result<Answer> {
@@ -35,7 +36,7 @@ pub fn run(args: &Kernels) -> Result<Answer> {
         ]);
     }
     table.print(out)?;
-    writeln!(out, "\nthis CPU: {}", cpu.best().name())?;
+    writeln!(out, "\nthis CPU runs those of {}", isa::used(cpu.best()).name())?;
     Ok(Answer::Yes)
 }
 

@@ -9,42 +9,58 @@ use serde_json::json;
 use super::Answer;
 use crate::args::Run;
 use crate::error::{Error, Result};
+use crate::text::{shown, sources};
 use crate::{input, load, npy};
 
 pub fn run(args: &Run) -> Result<Answer> {
     let model = load::model(&args.model)?;
     let inputs = inputs(args, &model)?;
     let batches = batches(&model, &inputs)?;
-    let mut session = load::session(&model, &args.machine, 0)?;
+    let mut session = load::session(&args.model, &model, &args.machine)?;
+    let out = &mut std::io::stdout().lock();
     if let Some(dir) = &args.dump_layers {
         fill(&mut session, &inputs, 0);
-        dump_layers(&mut session, dir)?;
+        dump_layers(&mut session, &args.model, dir)?;
+        if batches > 1 {
+            writeln!(out, "{}: the layers of run 0 of {batches}", shown(&dir.to_string_lossy()))?;
+        }
     }
     let mut outputs: Vec<Vec<u8>> = vec![Vec::new(); model.outputs().len()];
     for batch in 0..batches {
         fill(&mut session, &inputs, batch);
-        session.run().map_err(|e| Error::Message(e.to_string()))?;
+        session.run().map_err(|e| Error::file(&args.model, e))?;
         for (index, bytes) in outputs.iter_mut().enumerate() {
             bytes.extend_from_slice(session.output(index));
         }
     }
     write_outputs(args, &model, &outputs, batches)?;
-    let out = &mut std::io::stdout().lock();
-    if let Some(count) = args.top {
-        let classes = &outputs[0][..model.outputs()[0].bytes];
-        print_top(out, &model, classes, count)?;
-    } else if args.output.is_none() && args.output_dir.is_none() && args.dump_layers.is_none() {
-        for info in model.outputs() {
-            writeln!(
-                out,
-                "output '{}': {} {:?}; see --output, --output-dir, --top",
-                info.name,
-                info.elem.name(),
-                info.shape
-            )?;
-        }
+    let written = args.output.is_some() || args.output_dir.is_some() || args.dump_layers.is_some();
+    match args.top {
+        Some(count) => print_top_of_runs(out, &model, &outputs[0], count)?,
+        None if !written => print_outputs(out, &model)?,
+        None => {}
     }
     Ok(Answer::Yes)
+}
+
+fn print_top_of_runs(out: &mut impl Write, model: &Model, output: &[u8], count: u64) -> Result<()> {
+    let runs = output.chunks_exact(model.outputs()[0].bytes);
+    let total = runs.len();
+    for (run, bytes) in runs.enumerate() {
+        if total > 1 {
+            writeln!(out, "run {run} of {total}")?;
+        }
+        print_top(out, model, bytes, usize::try_from(count).unwrap_or(usize::MAX))?;
+    }
+    Ok(())
+}
+
+fn print_outputs(out: &mut impl Write, model: &Model) -> Result<()> {
+    for info in model.outputs() {
+        let (name, elem) = (shown(&info.name), info.elem.name());
+        writeln!(out, "output '{name}': {elem} {:?}; see --output, --output-dir, --top", info.shape)?;
+    }
+    Ok(())
 }
 
 /// The files of the inputs, by name or in order.
@@ -52,10 +68,7 @@ fn inputs(args: &Run, model: &Model) -> Result<Vec<Vec<u8>>> {
     let infos = model.inputs();
     let mut slots: Vec<Option<PathBuf>> = vec![None; infos.len()];
     for option in &args.input {
-        let named = option.split_once('=').and_then(|(name, file)| {
-            infos.iter().position(|info| info.name == name).map(|index| (index, file))
-        });
-        let (index, file) = match named {
+        let (index, file) = match named(option, infos)? {
             Some(found) => found,
             None => match slots.iter().position(Option::is_none) {
                 Some(index) => (index, option.as_str()),
@@ -77,10 +90,36 @@ fn inputs(args: &Run, model: &Model) -> Result<Vec<Vec<u8>>> {
     Ok(inputs)
 }
 
+/// The input that `NAME=FILE` names, and the file. A file whose own name holds `=` needs no name before it.
+fn named<'a>(option: &'a str, infos: &[TensorInfo]) -> Result<Option<(usize, &'a str)>> {
+    // Names of inputs may hold `=`, too.
+    let parts = option.match_indices('=').map(|(at, _)| (&option[..at], &option[at + 1..]));
+    for (name, file) in parts {
+        if let Some(index) = infos.iter().position(|info| info.name == name) {
+            return Ok(Some((index, file)));
+        }
+    }
+    match option.split_once('=') {
+        Some((name, _)) if !Path::new(option).exists() => {
+            let names: Vec<&str> = infos.iter().map(|info| info.name.as_str()).collect();
+            Err(format!("--input {option}: no input named {name}; it has {}", names.join(", ")).into())
+        }
+        _ => Ok(None),
+    }
+}
+
 /// How many runs the inputs hold.
 fn batches(model: &Model, inputs: &[Vec<u8>]) -> Result<usize> {
-    let runs: Vec<usize> =
-        model.inputs().iter().zip(inputs).map(|(info, bytes)| bytes.len() / info.bytes).collect();
+    let mut runs = Vec::new();
+    for (info, bytes) in model.inputs().iter().zip(inputs) {
+        if bytes.is_empty() || !bytes.len().is_multiple_of(info.bytes) {
+            let (name, found) = (&info.name, bytes.len());
+            return Err(
+                format!("input '{name}': {found} bytes, expected a multiple of {}", info.bytes).into()
+            );
+        }
+        runs.push(bytes.len() / info.bytes);
+    }
     match runs.iter().all(|r| r == &runs[0]) {
         true => Ok(runs.first().copied().unwrap_or(1)),
         false => Err(format!("the inputs hold different numbers of runs: {runs:?}").into()),
@@ -125,20 +164,19 @@ fn write_outputs(args: &Run, model: &Model, outputs: &[Vec<u8>], batches: usize)
 }
 
 /// One `.npy` per step and an index.
-fn dump_layers(session: &mut Session, dir: &Path) -> Result<()> {
+fn dump_layers(session: &mut Session, model: &Path, dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
     let mut outputs: Vec<Vec<u8>> = Vec::new();
-    session
-        .run_observed(&mut |_, bytes| outputs.push(bytes.to_vec()))
-        .map_err(|e| Error::Message(e.to_string()))?;
+    session.run_observed(&mut |_, bytes| outputs.push(bytes.to_vec())).map_err(|e| Error::file(model, e))?;
     let mut index = Vec::new();
     for (step, (info, bytes)) in session.steps().iter().zip(&outputs).enumerate() {
-        let Some(tensor) = session.model().tensor(info.output) else { continue };
+        let tensor = session.model().tensor(info.output);
+        let tensor = tensor.ok_or_else(|| Error::file(model, format!("step {step} has no output tensor")))?;
         let file = format!("{step}.npy");
         npy::write(&dir.join(&file), &input::to_array(&tensor, tensor.shape.clone(), bytes))?;
         index.push(json!({
             "step": step,
-            "source": info.name.split(',').collect::<Vec<_>>(),
+            "sources": sources(&info.name),
             "kind": info.kind.name(),
             "rule": info.rule.name(),
             "tensor": tensor.name.as_str(),
@@ -159,7 +197,7 @@ pub fn print_top(out: &mut impl Write, model: &Model, bytes: &[u8], count: usize
     let info = &model.outputs()[0];
     let view = model.view();
     for (class, value) in top(info, bytes, count) {
-        let label = view.label(class).map_or_else(|| format!("class {class}"), str::to_string);
+        let label = view.label(class).map_or_else(|| format!("class {class}"), |l| shown(l).into_owned());
         let real = input::real_scale(info).map(|s| f64::from(value - info.zero_point) * s);
         match real {
             Some(real) => writeln!(out, "{real:>10.4}  {label}")?,
