@@ -61,8 +61,11 @@ fn packed_forms(contents: &Contents, number: usize, targets: &[IsaKind]) -> Vec<
     forms
 }
 
-/// The layout of the strongest kernel of `target` that takes these parameters.
+/// The layout of the strongest kernel of `target` that takes these parameters. The reference reads logical weights.
 fn preferred_layout(target: IsaKind, op: KernelOp, conv: &Conv) -> Option<Layout> {
+    if target == IsaKind::Reference {
+        return None;
+    }
     let takes = |accepts: Accepts| match accepts {
         Accepts::Conv(test) => test(conv),
         Accepts::All => true,
@@ -70,8 +73,7 @@ fn preferred_layout(target: IsaKind, op: KernelOp, conv: &Conv) -> Option<Layout
     };
     let isas = IsaKind::ALL.into_iter().rev().filter(|&isa| target.includes(isa));
     let mut rows = isas.flat_map(|isa| KERNELS.iter().filter(move |k| k.isa == isa && k.op == op));
-    rows.find(|k| takes(k.accepts) && (k.isa != IsaKind::Reference || target == IsaKind::Reference))
-        .map(|k| k.layout)
+    rows.find(|k| takes(k.accepts) && k.isa != IsaKind::Reference).map(|k| k.layout)
 }
 
 /// The parameters of a convolution, depthwise convolution or fully connected layer.
