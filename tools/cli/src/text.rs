@@ -35,6 +35,19 @@ pub fn xml(text: &str) -> String {
     shown(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
+/// JSON for a terminal: `serde_json` escapes only what JSON demands. Outside of strings, JSON has none of these.
+pub fn json(value: &serde_json::Value) -> String {
+    let mut text = String::new();
+    for c in format!("{value:#}").chars() {
+        match c {
+            '\n' => text.push(c),
+            c if steers(c) => text += &format!("\\u{:04x}", u32::from(c)),
+            c => text.push(c),
+        }
+    }
+    text
+}
+
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
@@ -59,6 +72,9 @@ mod tests {
         assert_eq!(shown("stop; 50 km/h \u{fc}\u{4e2d}"), "stop; 50 km/h \u{fc}\u{4e2d}");
         assert_eq!(shown("a\x1b[31mb\nc\u{202e}d\u{9b}"), "a\\u{1b}[31mb\\nc\\u{202e}d\\u{9b}");
         assert_eq!(shown_lines("one\ntwo\r"), "one\ntwo\\r");
+        let value = serde_json::json!({ "k": "\u{9b}\u{202e}\n\x1b\u{fc}" });
+        assert_eq!(json(&value), "{\n  \"k\": \"\\u009b\\u202e\\n\\u001b\u{fc}\"\n}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json(&value)).unwrap(), value);
         assert_eq!(xml("<a&b>\0"), "&lt;a&amp;b&gt;\\u{0}");
     }
 }

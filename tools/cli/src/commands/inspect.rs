@@ -11,7 +11,7 @@ use crate::args::Inspect;
 use crate::error::{Error, Result};
 use crate::table::Table;
 use crate::text::{extents, hex, shown};
-use crate::{isa, load};
+use crate::{isa, load, text};
 
 mod graph;
 mod json;
@@ -26,7 +26,7 @@ pub fn run(args: &Inspect) -> Result<Answer> {
     }
     let out = &mut std::io::stdout().lock();
     if args.json {
-        writeln!(out, "{:#}", json::to_json(&model, &session))?;
+        writeln!(out, "{}", text::json(&json::to_json(&model, &session)))?;
     } else if args.dot {
         graph::write_dot(out, &model.view())?;
     } else {

@@ -162,7 +162,7 @@ mod tests {
         };
         assert_eq!(classes(&[0, 2], 0), Ok(vec![0, 2]));
         assert_eq!(classes(&[1, 3], -1), Ok(vec![0, 2]));
-        for (labels, offset) in [(&[0, 3][..], 0), (&[0, -1], 0), (&[0, i64::MAX], 1), (&[0, i64::MIN], -1)] {
+        for (labels, offset) in [(&[0, 3][..], 0), (&[0, -1], 0), (&[0, i64::MAX], 1), (&[1, i64::MIN], -1)] {
             let message = classes(labels, offset).unwrap_err();
             let value = labels[1].to_string();
             assert!(
