@@ -97,7 +97,7 @@ fn print(out: &mut impl Write, model: &Model, session: &Session) -> Result<()> {
         let weights = weights.filter(|w| w.storage != Storage::Arena as u8).map_or("", |w| elem_name(w.elem));
         table.row(vec![
             i.to_string(),
-            step.name.clone(),
+            step.name.to_string(),
             step.kind.name().to_string(),
             rule(op.rule).to_string(),
             step.kernel.to_string(),

@@ -80,7 +80,7 @@ impl Measured {
         out.write_record(COLUMNS).map_err(failed)?;
         let whole = self.whole.mean().max(1.0);
         for (i, (step, ticks)) in self.steps.iter().zip(&self.layers).enumerate() {
-            let mut record = vec![i.to_string(), step.name.clone(), step.kind.name().to_string()];
+            let mut record = vec![i.to_string(), step.name.to_string(), step.kind.name().to_string()];
             record.extend([step.kernel, step.isa.name(), &self.shape(step)].map(str::to_string));
             record.extend([step.macs, step.weight_bytes, step.activation_bytes].map(|n| n.to_string()));
             record.extend(times(Some(ticks), ticks.mean(), whole, "layer"));
