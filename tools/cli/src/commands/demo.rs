@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::{input, picture};
 
 /// Runs that the layer table is made of.
-const RUNS: u32 = 200;
+const RUNS: u32 = 1000;
 
 /// A file in the binary, aligned as the runtime wants it.
 #[repr(C, align(64))]
