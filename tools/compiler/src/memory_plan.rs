@@ -114,13 +114,13 @@ impl<'g> Planner<'g> {
             }
             let target = self.places[node.output].map(|p| p.buffer);
             let mut offset = 0;
-            for (i, &input) in node.inputs.iter().enumerate() {
+            for &input in &node.inputs {
                 let tensor = &self.graph.tensors[input];
                 let own = self.places[input].map(|p| p.buffer);
                 let free = tensor.same_quantization(out)
                     && !self.graph.inputs.contains(&input)
                     && !self.graph.outputs.contains(&input)
-                    && !node.inputs[..i].contains(&input)
+                    && node.inputs.iter().filter(|&&other| other == input).count() == 1
                     && self.graph.consumers(input).count() == 1;
                 if let (Some(from), Some(to)) = (own, target)
                     && free

@@ -51,7 +51,11 @@ fn packed_forms(contents: &Contents, number: usize, targets: &[IsaKind]) -> Vec<
         let Some(layout) = preferred_layout(target, kernel_op, &conv) else { continue };
         let Some(id) = layout_number(layout) else { continue };
         if forms.iter().all(|(other, _)| *other != id) {
-            let mut bytes = vec![0; packed_len(layout, &conv)];
+            let length = packed_len(layout, &conv);
+            if length == usize::MAX {
+                continue;
+            }
+            let mut bytes = vec![0; length];
             if pack_weights(layout, &conv, &mut bytes) {
                 forms.push((id, bytes));
             }

@@ -87,9 +87,19 @@ impl Lowering<'_> {
             Options::Softmax { beta } => {
                 let output = self.output(operator)?;
                 let to = &self.graph.tensors[output];
-                let unit = to.scale() == 1.0 / 256.0 && to.zero_point == to.elem.min();
-                if to.elem == ElemType::S8 && !unit {
-                    return refuse("the output scale of an INT8 SOFTMAX must be 1/256 with zero point -128");
+                let unit = to.scale() == 1.0 / 256.0;
+                if to.zero_point != to.elem.min() || (to.elem == ElemType::S8 && !unit) {
+                    return refuse(
+                        "the output of SOFTMAX must have scale 1/256 and the lowest code as zero point",
+                    );
+                }
+                let from = &self.graph.tensors[input];
+                super::expect_shape(to, &from.shape)?;
+                if from.shape.last().is_none_or(|&depth| depth > 4095) {
+                    return refuse(format!(
+                        "SOFTMAX over {:?}, expected at most 4095 values",
+                        from.shape.last()
+                    ));
                 }
                 if to.elem != self.graph.tensors[input].elem {
                     return refuse("SOFTMAX between different types");

@@ -1,6 +1,7 @@
 //! CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED.
 
 use dyadic_kernels::ElemType;
+use dyadic_kernels::geometry::Axis;
 
 use super::activation::fused;
 use super::{Lowered, Lowering, refuse, shape};
@@ -120,6 +121,15 @@ impl Lowering<'_> {
         let (y, pad_y) = window(i[1], kernel_h, common.stride[0], common.dilation[0], common.padding);
         let (x, pad_x) = window(i[2], kernel_w, common.stride[1], common.dilation[1], common.padding);
         super::expect_shape(to, &[i[0], y, x, out_channels])?;
+        let axis = |a: usize, output, kernel, pad| Axis {
+            input: i[a + 1],
+            output,
+            kernel,
+            stride: common.stride[a],
+            dilation: common.dilation[a],
+            pad,
+        };
+        check_window(&[axis(0, y, kernel_h, pad_y), axis(1, x, kernel_w, pad_x)])?;
         let groups = i[3] / group_channels;
         let depthwise = common.kind == ConvKind::Depthwise;
         if groups * group_channels != i[3] || !out_channels.is_multiple_of(groups.max(1)) || groups == 0 {
@@ -128,6 +138,15 @@ impl Lowering<'_> {
         debug_assert!(!depthwise || group_channels == 1);
         Ok(([pad_y, pad_x], groups))
     }
+}
+
+/// What kernels can index.
+fn check_window(axes: &[Axis; 2]) -> Lowered {
+    let reach = |a: &Axis| (a.output * a.stride + a.kernel * a.dilation) as u64;
+    if axes.iter().all(Axis::is_valid) && reach(&axes[0]).saturating_mul(reach(&axes[1])) <= 1 << 32 {
+        return Ok(());
+    }
+    refuse("extents, strides or dilations beyond what an index can count")
 }
 
 /// Weights as OHWI (`[out, in]` for a fully connected layer) with scales along axis 0, and whether there is one scale.
@@ -170,10 +189,35 @@ fn weights(source: &tflite::Tensor, kind: ConvKind) -> Lowered<(Tensor, bool)> {
         scales: quant.scales.clone(),
         data: Some(data.to_vec()),
     };
+    normalise(&mut tensor)?;
     if kind == ConvKind::Depthwise {
         depthwise_to_ohwi(&mut tensor)?;
     }
     Ok((tensor, quant.scales.len() == 1))
+}
+
+/// Weights in the form that kernels have: INT8 with a zero point becomes UINT8, both 128 higher, and the nibble behind an
+/// odd number of INT4 weights becomes 0.
+fn normalise(tensor: &mut Tensor) -> Lowered {
+    let odd = tensor.elements() % 2 == 1;
+    let data = tensor.data.as_mut().map(Vec::as_mut_slice).unwrap_or_default();
+    match tensor.elem {
+        ElemType::S8 if tensor.zero_point != 0 => {
+            data.iter_mut().for_each(|byte| *byte ^= 0x80);
+            tensor.zero_point += 128;
+            tensor.elem = ElemType::U8;
+        }
+        ElemType::S4 if tensor.zero_point != 0 => {
+            return refuse(format!("INT4 weights '{}' with a zero point", tensor.name));
+        }
+        ElemType::S4 if odd => {
+            if let Some(last) = data.last_mut() {
+                *last &= 0x0f;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// `[1, H, W, O]` to `[O, H, W, 1]`.

@@ -1,6 +1,6 @@
 //! `--cut-at`: a network up to given tensors, and without what its outputs do not need.
 
-use crate::import::tflite::TfliteModel;
+use crate::import::tflite::{OpCode, TfliteModel};
 
 /// A tensor to cut at that the network does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +33,8 @@ pub fn cut(model: &mut TfliteModel, names: &[String]) -> Result<(), CutError> {
     for (i, operator) in model.operators.iter().enumerate().rev() {
         keep[i] = operator.outputs.iter().any(|&o| needed[o]);
         if keep[i] {
-            operator.inputs.iter().flatten().for_each(|&input| needed[input] = true);
+            let read = operator.inputs.iter().take(operands_read(&operator.code));
+            read.flatten().for_each(|&input| needed[input] = true);
         }
     }
     let mut kept = keep.iter();
@@ -42,6 +43,16 @@ pub fn cut(model: &mut TfliteModel, names: &[String]) -> Result<(), CutError> {
         model.inputs.retain(|&input| needed[input]);
     }
     Ok(())
+}
+
+/// How many of its operands lowering reads. The shape of a RESHAPE and its like follows from the output's stated shape:
+/// what computes it at run time, for a batch that was dynamic once, is not needed.
+fn operands_read(code: &OpCode) -> usize {
+    match code {
+        OpCode::Reshape | OpCode::Squeeze | OpCode::ExpandDims => 1,
+        OpCode::ResizeBilinear | OpCode::ResizeNearestNeighbor => 1,
+        _ => usize::MAX,
+    }
 }
 
 fn find(model: &TfliteModel, name: &str) -> Result<usize, CutError> {

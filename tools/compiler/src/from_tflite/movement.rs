@@ -3,8 +3,8 @@
 use dyadic_kernels::ElemType;
 
 use super::activation::fused;
-use super::{Lowered, Lowering, axis, integers, refuse};
-use crate::import::tflite::{OpCode, Operator, Options, StridedSliceOptions};
+use super::{Lowered, Lowering, axis, integers, refuse, refuse_with, strided_slice};
+use crate::import::tflite::{OpCode, Operator, Options};
 use crate::ir::{Activation, Op, TensorId};
 
 /// Row-major strides in elements.
@@ -17,12 +17,21 @@ fn strides(shape: &[usize]) -> Vec<isize> {
 }
 
 impl Lowering<'_> {
-    fn moved(&mut self, operator: &Operator, input: TensorId, output: TensorId) -> Lowered {
+    /// Codes are copied, so both tensors must read them alike.
+    pub(super) fn moved(&self, operator: &Operator, input: TensorId, output: TensorId) -> Lowered {
         let (from, to) = (&self.graph.tensors[input], &self.graph.tensors[output]);
-        if from.elem == to.elem {
-            return Ok(());
+        if from.elem != to.elem {
+            let (a, b) = (from.elem.name(), to.elem.name());
+            return refuse(format!("{} changes the type from {a} to {b}", operator.code));
         }
-        refuse(format!("{} changes the type from {} to {}", operator.code, from.elem.name(), to.elem.name()))
+        if from.zero_point != to.zero_point {
+            let (a, b) = (from.zero_point, to.zero_point);
+            return refuse_with(
+                format!("{} copies codes, but the zero point changes from {a} to {b}", operator.code),
+                "give both tensors the same scale and zero point in the source network",
+            );
+        }
+        Ok(())
     }
 
     pub(super) fn reshape(&mut self, operator: &Operator) -> Lowered {
@@ -45,7 +54,7 @@ impl Lowering<'_> {
         let list = |i: usize| integers(self.source(operator, i)?);
         let (expected, start, strides) = match &operator.options {
             Options::StridedSlice(options) => {
-                strided_slice(&shape, &own, [list(1)?, list(2)?, list(3)?], options)?
+                strided_slice::walk(&shape, &own, [list(1)?, list(2)?, list(3)?], options)?
             }
             _ if operator.code == OpCode::Transpose => {
                 let order =
@@ -67,8 +76,10 @@ impl Lowering<'_> {
                 let mut extents = Vec::new();
                 let mut start = 0;
                 for a in 0..shape.len() {
-                    let extent = if size[a] == -1 { shape[a] as i64 - begin[a] } else { size[a] };
-                    if begin[a] < 0 || extent < 1 || begin[a] + extent > shape[a] as i64 {
+                    let rest = (shape[a] as i64).saturating_sub(begin[a]);
+                    let extent = if size[a] == -1 { rest } else { size[a] };
+                    let operands = (0..1 << 31).contains(&begin[a]) && (1..1 << 31).contains(&extent);
+                    if !operands || begin[a] + extent > shape[a] as i64 {
                         return refuse(format!("slice {begin:?} of size {size:?} leaves {shape:?}"));
                     }
                     extents.push(extent as usize);
@@ -211,7 +222,8 @@ impl Lowering<'_> {
         let multiples = integers(self.source(operator, 1)?)?;
         let fits = multiples.len() == from.shape.len()
             && to.shape.len() == from.shape.len()
-            && (0..from.shape.len()).all(|a| multiples[a] * from.shape[a] as i64 == to.shape[a] as i64);
+            && (0..from.shape.len())
+                .all(|a| multiples[a].checked_mul(from.shape[a] as i64) == Some(to.shape[a] as i64));
         if !fits {
             return refuse(format!("{:?} times {multiples:?} is not {:?}", from.shape, to.shape));
         }
@@ -232,65 +244,4 @@ fn constant_code(tensors: &[crate::import::tflite::Tensor], operator: &Operator)
         (Some(elem), Some(data)) if data.len() == 1 => Ok(elem.load(data, 0)),
         _ => refuse("the fill value must be one constant of the tensor's type"),
     }
-}
-
-/// Output shape, first element and strides of a STRIDED_SLICE.
-fn strided_slice(
-    shape: &[usize],
-    own: &[isize],
-    [begin, end, step]: [Vec<i64>; 3],
-    options: &StridedSliceOptions,
-) -> Lowered<(Vec<usize>, usize, Vec<isize>)> {
-    if options.ellipsis_mask != 0 || options.new_axis_mask != 0 || options.offset {
-        return refuse("a strided slice with ellipsis, new axes or offsets");
-    }
-    if begin.len() != end.len() || begin.len() != step.len() || begin.len() > shape.len() {
-        return refuse("begin, end and strides of a strided slice do not fit its input");
-    }
-    let (mut extents, mut strides, mut start) = (Vec::new(), Vec::new(), 0usize);
-    for axis in 0..shape.len() {
-        let size = shape[axis] as i64;
-        let bit = |mask: i32| axis < 32 && mask & 1 << axis != 0;
-        if axis >= begin.len() {
-            extents.push(shape[axis]);
-            strides.push(own[axis]);
-            continue;
-        }
-        let step = step[axis];
-        if step == 0 || step.unsigned_abs() > 1 << 28 {
-            return refuse("a strided slice with stride 0");
-        }
-        let wrap = |v: i64| if v < 0 { v.saturating_add(size) } else { v };
-        // Limits as NumPy: a negative step may stop before the first element.
-        let (low, high) = if step > 0 { (0, size) } else { (-1, size - 1) };
-        let shrink = bit(options.shrink_axis_mask);
-        let from = if bit(options.begin_mask) && !shrink {
-            if step > 0 { 0 } else { size - 1 }
-        } else {
-            wrap(begin[axis]).clamp(low, high)
-        };
-        let to = match () {
-            () if shrink => from + step.signum(),
-            () if bit(options.end_mask) => {
-                if step > 0 {
-                    size
-                } else {
-                    -1
-                }
-            }
-            () => wrap(end[axis]).clamp(low, high),
-        };
-        let step = if shrink { step.signum() } else { step };
-        let distance = if step > 0 { to - from } else { from - to };
-        let extent = distance.max(0).unsigned_abs().div_ceil(step.unsigned_abs());
-        if extent < 1 || !(0..size).contains(&from) {
-            return refuse("a strided slice of no elements");
-        }
-        start += from as usize * own[axis] as usize;
-        if !shrink {
-            extents.push(extent as usize);
-            strides.push(own[axis] * step as isize);
-        }
-    }
-    Ok((extents, start, strides))
 }

@@ -1,12 +1,16 @@
 //! Pooling, mean and resizing.
 
-use dyadic_kernels::params::Coordinates;
+use dyadic_kernels::params::{Coordinates, Resize};
 
 use super::activation::fused;
 use super::conv::window;
 use super::{Lowered, Lowering, axis, integers, refuse};
 use crate::import::tflite::{OpCode, Operator, Options};
 use crate::ir::{Op, Pool};
+
+/// Longest side and most taps of a pooling window; a larger one would take as many factors under `dyadic`.
+const MAX_POOL: usize = 1 << 12;
+const MAX_AVERAGED: usize = 1 << 23;
 
 impl Lowering<'_> {
     pub(super) fn pooling(&mut self, operator: &Operator) -> Lowered {
@@ -21,6 +25,15 @@ impl Lowering<'_> {
                 let (y, pad_y) = window(i[1], o.filter_h, o.stride_h, 1, o.padding);
                 let (x, pad_x) = window(i[2], o.filter_w, o.stride_w, 1, o.padding);
                 super::expect_shape(to, &[i[0], y, x, i[3]])?;
+                if o.filter_h.max(o.filter_w) > MAX_POOL || o.filter_h * o.filter_w > MAX_AVERAGED {
+                    return refuse(format!(
+                        "a window of {} x {}, expected at most 2^23 taps",
+                        o.filter_h, o.filter_w
+                    ));
+                }
+                if operator.code == OpCode::MaxPool2d {
+                    self.moved(operator, input, output)?;
+                }
                 let pool = Pool {
                     kernel: [o.filter_h, o.filter_w],
                     stride: [o.stride_h, o.stride_w],
@@ -56,6 +69,10 @@ impl Lowering<'_> {
         if i[0] != o[0] || i[3] != o[3] || from.elem != to.elem {
             return refuse("a resize keeps batch, channels and type");
         }
+        if i.iter().chain(&o).any(|&extent| extent > Resize::MAX_EXTENT) {
+            return refuse(format!("a resize from {i:?} to {o:?}, expected extents of at most 16384"));
+        }
+        self.moved(operator, input, output)?;
         let op = match &operator.options {
             Options::ResizeBilinear(r) => {
                 Op::ResizeBilinear(coordinates(r.align_corners, r.half_pixel_centers)?)

@@ -13,7 +13,9 @@ const MAX_GROWTH: usize = 1 << 20;
 pub(super) fn run(graph: &mut Graph, contract: Contract) {
     for i in 0..graph.nodes.len() {
         let node = &graph.nodes[i];
-        if node.inputs.iter().all(|&t| graph.tensors[t].data.is_some())
+        // What the network gives must be made by a step.
+        if !graph.outputs.contains(&node.output)
+            && node.inputs.iter().all(|&t| graph.tensors[t].data.is_some())
             && let Some(data) = evaluate(graph, node, contract)
         {
             let output = graph.nodes[i].output;

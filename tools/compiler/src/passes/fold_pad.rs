@@ -1,11 +1,13 @@
 //! Padding by the zero point before a convolution becomes the convolution's own padding.
 
-use crate::ir::{Graph, Op};
+use crate::ir::{ConvKind, Graph, Op};
 
 pub(super) fn run(graph: &mut Graph) {
     for i in 0..graph.nodes.len() {
         let input = graph.nodes[i].inputs[0];
-        if !matches!(graph.nodes[i].op, Op::Conv(_)) || !graph.has_one_reader(input) {
+        // A fully connected layer flattens its input and has no padding.
+        let takes = matches!(&graph.nodes[i].op, Op::Conv(conv) if conv.kind != ConvKind::FullyConnected);
+        if !takes || !graph.has_one_reader(input) {
             continue;
         }
         let Some(producer) = graph.producer(input) else { continue };
