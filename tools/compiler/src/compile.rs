@@ -164,20 +164,18 @@ fn describe(
     Ok(())
 }
 
-/// One label per value of the first output's last extent, unless the output is the class itself, as ARG_MAX makes it.
+/// One label per value of an output's last extent, unless an output is the class itself, as ARG_MAX makes it.
 fn check_labels(graph: &Graph, labels: &[String]) -> Result<(), CompileError> {
-    let output = graph.outputs.first().map(|&o| &graph.tensors[o]);
-    let Some(output) = output.filter(|o| !labels.is_empty() && !o.scales.is_empty()) else { return Ok(()) };
-    let classes = output.shape.last().copied().unwrap_or(1);
-    if labels.len() == classes {
+    let outputs: Vec<&Tensor> = graph.outputs.iter().map(|&o| &graph.tensors[o]).collect();
+    let fits = |output: &&Tensor| output.scales.is_empty() || output.shape.last() == Some(&labels.len());
+    if labels.is_empty() || outputs.iter().any(fits) {
         return Ok(());
     }
-    Err(CompileError::Options(format!(
-        "{} labels for {classes} classes of output '{}' of shape {:?}",
-        labels.len(),
-        output.name,
-        output.shape
-    )))
+    let classes = |output: &&Tensor| {
+        format!("{} of output '{}'", output.shape.last().copied().unwrap_or(1), output.name)
+    };
+    let classes: Vec<String> = outputs.iter().map(classes).collect();
+    Err(CompileError::Options(format!("{} labels for classes: {}", labels.len(), classes.join(", "))))
 }
 
 /// The channels of the recipe must be those of the input, channels last as pictures are, or first.

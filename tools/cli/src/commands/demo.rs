@@ -10,7 +10,7 @@ use super::profile::measure;
 use super::run::{print_top, top};
 use crate::args::Demo;
 use crate::error::{Error, Result};
-use crate::{input, picture};
+use crate::{input, load, picture};
 
 /// Runs that the layer table is made of.
 const RUNS: u32 = 1000;
@@ -25,7 +25,8 @@ static PICTURE: &[u8] = include_bytes!("../../sample/sample.png");
 
 pub fn run(args: &Demo) -> Result<Answer> {
     let model = Model::from_bytes(&NETWORK.0).map_err(|e| Error::Message(e.to_string()))?;
-    let options = Options { isa: args.machine.isa.get()?, ..Options::default() };
+    // One picture needs one thread; the table below is made with all of them.
+    let options = Options { threads: 1, cores: Vec::new(), ..load::options(&args.machine, 0)? };
     let mut session = Session::new(model.clone(), &options).map_err(|e| Error::Message(e.to_string()))?;
     let pixels = picture::decode(PICTURE)?;
     let out = &mut std::io::stdout().lock();

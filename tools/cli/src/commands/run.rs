@@ -77,6 +77,11 @@ fn inputs(args: &Run, model: &Model) -> Result<Vec<Vec<u8>>> {
                 }
             },
         };
+        if file.is_empty() {
+            return Err(
+                format!("--input {option}: no file is given for input '{}'", infos[index].name).into()
+            );
+        }
         if slots[index].replace(PathBuf::from(file)).is_some() {
             return Err(format!("--input {option}: input '{}' is given twice", infos[index].name).into());
         }

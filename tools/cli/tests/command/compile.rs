@@ -60,7 +60,7 @@ fn labels_must_be_as_many_as_classes() {
     let folder = Folder::new("compile_labels");
     let (source, output) = (sample("road_signs_int8.tflite"), folder.at("x.dyad"));
     let short = folder.file("short.txt", "one\ntwo\n");
-    refused(&compile(&source, &output, &["--labels", &short]), &["2 labels for 22 classes", "'Identity'"]);
+    refused(&compile(&source, &output, &["--labels", &short]), &["2 labels", "22 of output 'Identity'"]);
     let empty = folder.file("empty.txt", "\n\n");
     refused(&compile(&source, &output, &["--labels", &empty]), &["empty.txt", "no label"]);
 }

@@ -104,6 +104,7 @@ fn what_is_no_input_is_named() {
     let nan = folder.npy("nan.npy", &[1, 48, 48, 3], &reals);
     refused(&["run", model, "--input", &nan], &["nan.npy", "element 4711", "NaN"]);
     refused(&["run", model, "--input", "nosuch=ok.npy"], &["no input named nosuch", "image"]);
+    refused(&["run", model, "--input", "image="], &["no file", "'image'"]);
     refused(&["run", model, "--input", "picture.bmp"], &["picture.bmp", ".bmp", ".png"]);
     refused(&["run", model, "--input", &folder.at("missing.npy")], &["missing.npy"]);
     refused(&["run", &folder.at(""), "--input", &nan], &["folder", ".dyad"]);
