@@ -207,6 +207,18 @@ fn strided_slices() {
     check(&[1, 2, 0], &[-3, -4, 4], &[-1, -1, 9], none, &[2, 3, 1], &[20, 16, 12, 8, 4, 0]);
 }
 
+/// Names longer than a file holds are cut, inside no character.
+#[test]
+fn long_names() {
+    let mut file = Author::new();
+    let name = format!("x{}", "ä".repeat(40_000));
+    let x = file.activation(&name, &[1, 2], ElemType::Int8, quant(0.5, 0));
+    let y = file.activation("y", &[1, 2], ElemType::Int8, quant(1.0, 0));
+    file.operator(OpCode::Quantize, Options::None, [x], [y]);
+    let file = file.finish(&[x], &[y]);
+    assert_eq!(outputs(&file, &[&[2, 4]]), [[1, 2]]);
+}
+
 /// Operands at the ends of 64 bits are refused, not wrapped.
 #[test]
 fn huge_operands() {

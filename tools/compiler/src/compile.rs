@@ -1,7 +1,7 @@
 //! The whole way: source bytes in, `.dyad` bytes out.
 
 use dyadic_format::records::{ChannelOrder, ProvenanceRecord, RecipeRecord};
-use dyadic_format::{Contents, write};
+use dyadic_format::{AlignedBytes, Contents, ModelView, write};
 use dyadic_kernels::isa::IsaKind;
 
 use crate::emit::{EmitError, emit};
@@ -133,7 +133,17 @@ pub fn compile(source: &[u8], options: &Options) -> Result<Compiled, CompileErro
     let mut contents = emit(&graph, &plan, options.contract)?;
     pack::pack(&mut contents, options);
     describe(&mut contents, &graph, source, options)?;
-    Ok(Compiled { contents, notes: import.notes })
+    let compiled = Compiled { contents, notes: import.notes };
+    open(&compiled.to_bytes())?;
+    Ok(compiled)
+}
+
+/// What does not open must not be given out.
+fn open(bytes: &[u8]) -> Result<(), CompileError> {
+    let Some(bytes) = AlignedBytes::copy_of(bytes) else {
+        return Err(CompileError::Options("there is not enough memory for the compiled file".to_string()));
+    };
+    ModelView::open(&bytes).map(|_| ()).map_err(CompileError::Invalid)
 }
 
 /// Labels, recipe and provenance.
@@ -153,7 +163,7 @@ fn describe(
     }
     let tool = contents.text(concat!("dyadic ", env!("CARGO_PKG_VERSION")));
     let options = contents.text(&canonical(options));
-    let description = contents.text(&graph.description);
+    let description = contents.text(crate::emit::shortened(&graph.description));
     contents.provenance = Some(ProvenanceRecord {
         source_digest: *blake3::hash(source).as_bytes(),
         source_bytes: source.len() as u64,

@@ -161,6 +161,14 @@ pub fn name(node: &Node) -> String {
     node.sources.join(",")
 }
 
+/// Most bytes of a text in a file.
+const MAX_TEXT: usize = (1 << 16) - 1;
+
+/// As much of a text as a file holds: names are for people, and nobody reads 65,535 bytes of one.
+pub(crate) fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_TEXT)]
+}
+
 struct Emitter<'a> {
     graph: &'a Graph,
     plan: &'a MemoryPlan,
@@ -192,7 +200,7 @@ impl<'a> Emitter<'a> {
             *dim = extent as u32;
         }
         let record = TensorRecord {
-            name: self.contents.text(&tensor.name),
+            name: self.contents.text(shortened(&tensor.name)),
             elem: elem_code(tensor.elem) as u8,
             storage: storage as u8,
             rank: tensor.shape.len() as u8,
@@ -247,7 +255,7 @@ impl<'a> Emitter<'a> {
         };
         let inputs: Vec<u32> = node.inputs.iter().map(|&t| self.tensor(t)).collect();
         let output = self.tensor(node.output);
-        self.contents.operator(&name(node), rule, params, &inputs, output, &tables);
+        self.contents.operator(shortened(&name(node)), rule, params, &inputs, output, &tables);
         Ok(())
     }
 
