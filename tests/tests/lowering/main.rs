@@ -203,6 +203,9 @@ fn strided_slices() {
     // A new axis takes no axis of the input.
     let options = StridedSliceOptions { new_axis_mask: 2, ..none.clone() };
     check(&[0, 0, 2], &[1, 0, 3], &[1, 1, 1], options, &[1, 1, 1, 4], &[8, 9, 10, 11]);
+    // The end counts from the begin.
+    let options = StridedSliceOptions { offset: true, ..none.clone() };
+    check(&[1, 1, 2], &[1, 1, 2], &[1, 1, 1], options, &[1, 1, 2], &[18, 19]);
     // Backwards, and a step beyond the axis.
     check(&[1, 2, 0], &[-3, -4, 4], &[-1, -1, 9], none, &[2, 3, 1], &[20, 16, 12, 8, 4, 0]);
 }

@@ -12,6 +12,8 @@ struct Range {
     open_begin: bool,
     open_end: bool,
     shrink: bool,
+    /// The end counts from the begin.
+    offset: bool,
 }
 
 /// What one entry of the operands stands for.
@@ -65,8 +67,8 @@ fn entries(
     [begin, end, step]: [Vec<i64>; 3],
     options: &StridedSliceOptions,
 ) -> Lowered<Vec<Entry>> {
-    if options.offset {
-        return refuse("a strided slice whose end is an offset");
+    if options.offset && options.begin_mask | options.end_mask != 0 {
+        return refuse("a strided slice with open ends whose ends are offsets");
     }
     let count = begin.len();
     if count != end.len() || count != step.len() || count > 32 {
@@ -96,6 +98,7 @@ fn entries(
                 open_begin: bit(options.begin_mask, i),
                 open_end: bit(options.end_mask, i),
                 shrink: bit(options.shrink_axis_mask, i),
+                offset: options.offset,
             }));
         }
     }
@@ -108,9 +111,11 @@ fn entries(
 impl Range {
     /// First element, number of elements, and step on an axis of `size` elements.
     fn resolve(&self, size: i64) -> Lowered<(usize, usize, isize)> {
-        let step = if self.shrink { self.step.signum() } else { self.step };
-        if step == 0 {
-            return refuse("a strided slice with stride 0");
+        let step = self.step;
+        if step == 0 || (self.shrink && step != 1) {
+            return refuse(format!(
+                "a strided slice with stride {step}, expected 1 on a dropped axis and never 0"
+            ));
         }
         let wrap = |v: i64| if v < 0 { v.saturating_add(size) } else { v };
         // Limits as NumPy: a negative step may stop before the first element.
@@ -119,8 +124,9 @@ impl Range {
         // The mask of the begin holds for an axis that is dropped, too; its end follows from the begin.
         let from = if self.open_begin { first } else { wrap(self.begin).clamp(low, high) };
         let to = match (self.shrink, self.open_end) {
-            (true, _) => from + step,
+            (true, _) => from + 1,
             (false, true) => last,
+            (false, false) if self.offset => wrap(self.end.saturating_add(from)).clamp(low, high),
             (false, false) => wrap(self.end).clamp(low, high),
         };
         let distance = if step > 0 { to - from } else { from - to };
