@@ -200,7 +200,7 @@ fn weights(source: &tflite::Tensor, kind: ConvKind) -> Lowered<(Tensor, bool)> {
 /// odd number of INT4 weights becomes 0.
 fn normalise(tensor: &mut Tensor) -> Lowered {
     let odd = tensor.elements() % 2 == 1;
-    let data = tensor.data.as_mut().map(Vec::as_mut_slice).unwrap_or_default();
+    let data = tensor.data.as_deref_mut().unwrap_or_default();
     match tensor.elem {
         ElemType::S8 if tensor.zero_point != 0 => {
             data.iter_mut().for_each(|byte| *byte ^= 0x80);
