@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! cargo install planus-cli --version 1.3.0
-//! cd tools/compiler/schema && planus rust -o src/generated.rs tflite.fbs
+//! cd tools/compiler/schema/tflite && planus rust -o src/generated.rs tflite.fbs
 //! ```
 
 #[allow(clippy::all, missing_debug_implementations, unsafe_op_in_unsafe_fn)]
