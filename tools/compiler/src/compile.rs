@@ -5,13 +5,14 @@ use dyadic_format::{AlignedBytes, Contents, ModelView, write};
 use dyadic_kernels::isa::IsaKind;
 
 use crate::emit::{EmitError, emit};
-use crate::from_tflite::{self, CutError, Unsupported};
+use crate::from_tflite;
 use crate::import::tflite::{self, TfliteError};
 use crate::ir::{Graph, Tensor};
 use crate::memory_plan;
 use crate::pack;
 use crate::passes;
 use crate::quantize::Contract;
+use crate::unsupported::{CutError, Unsupported};
 
 /// What shapes a file. Equal options, source and tool version give equal bytes on every host.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,12 +2,11 @@
 //!
 //! Every operator that has no integer form here is reported, all of one network in one report.
 
-use std::fmt;
-
 use dyadic_kernels::ElemType;
 
 use crate::import::tflite::{self, OpCode, Operator, TfliteModel};
 use crate::ir::{Graph, Node, Op, Tensor, TensorId};
+use crate::unsupported::{Import, Lowered, Refusal, Unsupported, refuse, refuse_with};
 
 mod activation;
 mod boundary;
@@ -18,68 +17,7 @@ mod movement;
 mod spatial;
 mod strided_slice;
 
-pub use cut::{CutError, cut};
-
-/// An operator or tensor that cannot be compiled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unsupported {
-    /// Position in the source's list of operators; `None` for a fault of the graph itself.
-    pub position: Option<usize>,
-    /// Name of the operator.
-    pub operator: String,
-    /// Element type of its first output.
-    pub elem: String,
-    /// Name of its first output tensor.
-    pub tensor: String,
-    /// Why.
-    pub reason: String,
-    /// What the user can do.
-    pub remedy: String,
-}
-
-impl fmt::Display for Unsupported {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.position {
-            Some(position) => write!(f, "operator {position} ")?,
-            None => write!(f, "network ")?,
-        }
-        write!(
-            f,
-            "{} {} '{}': {}\n    remedy: {}",
-            self.operator, self.elem, self.tensor, self.reason, self.remedy
-        )
-    }
-}
-
-/// Why one operator was refused: the reason and the remedy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    reason: String,
-    remedy: String,
-}
-
-type Lowered<T = ()> = Result<T, Refusal>;
-
-/// A refusal with the usual remedy.
-fn refuse<T>(reason: impl Into<String>) -> Lowered<T> {
-    refuse_with(
-        reason,
-        "cut the network before this operator with --cut-at, or replace it in the source network",
-    )
-}
-
-fn refuse_with<T>(reason: impl Into<String>, remedy: impl Into<String>) -> Lowered<T> {
-    Err(Refusal { reason: reason.into(), remedy: remedy.into() })
-}
-
-/// What lowering gives: the graph and what the user should know about it.
-#[derive(Clone, Debug, Default)]
-pub struct Import {
-    /// The network.
-    pub graph: Graph,
-    /// Remarks, for example that a float boundary was removed.
-    pub notes: Vec<String>,
-}
+pub use cut::cut;
 
 /// Lowers a network.
 ///
@@ -235,6 +173,7 @@ fn quantized(source: &tflite::Tensor, elem: ElemType) -> Lowered<Tensor> {
         elem,
         zero_point,
         scales: vec![scale],
+        codes: None,
         data: source.data.as_ref().map(|d| d.to_vec()),
     })
 }

@@ -37,6 +37,8 @@ pub struct Tensor {
     pub zero_point: i32,
     /// No scale, one, or one per element of axis 0; finite and above 0.
     pub scales: Vec<f32>,
+    /// Smallest and largest code that the quantizer of this tensor gives; `None` for all of the type.
+    pub codes: Option<(i32, i32)>,
     /// Bytes of a constant.
     pub data: Option<Vec<u8>>,
 }
@@ -221,6 +223,13 @@ pub enum Op {
     ResizeBilinear(Coordinates),
     /// Nearest-neighbour resize.
     ResizeNearest(Coordinates),
+    /// Elements at `indices` along an axis.
+    Gather {
+        /// Axis.
+        axis: usize,
+        /// Each below the extent.
+        indices: Vec<i32>,
+    },
     /// Index of the largest value.
     ArgMax {
         /// Axis.

@@ -6,6 +6,7 @@
 
 pub mod compile;
 pub mod emit;
+pub mod from_onnx;
 pub mod from_tflite;
 pub mod import;
 pub mod ir;
@@ -15,5 +16,6 @@ pub mod passes;
 pub mod prove;
 pub mod quantize;
 pub mod records;
+pub mod unsupported;
 pub mod verify;
 pub use compile::{CompileError, Compiled, Options, compile};

@@ -19,6 +19,11 @@ pub enum Contract {
     Tflite,
 }
 
+/// Nearest whole number, ties to the even one, as ONNX quantizes.
+pub fn round_half_even(value: f64) -> f64 {
+    libm::rint(value)
+}
+
 impl Contract {
     /// The name on the command line and in the provenance.
     pub const fn name(self) -> &'static str {

@@ -75,7 +75,7 @@ impl Emitter<'_> {
                 (self.by_contract(Rule::Nearest, Rule::NearestSingle), Params::ResizeNearest(params))
             }
             // These have their own emitters.
-            Op::Conv(_) | Op::Concat { .. } => (Rule::Move, Params::Reshape(NONE)),
+            Op::Conv(_) | Op::Concat { .. } | Op::Gather { .. } => (Rule::Move, Params::Reshape(NONE)),
         })
     }
 

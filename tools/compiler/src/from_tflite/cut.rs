@@ -1,20 +1,7 @@
 //! `--cut-at`: a network up to given tensors, and without what its outputs do not need.
 
 use crate::import::tflite::{OpCode, TfliteModel};
-
-/// A tensor to cut at that the network does not have.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("--cut-at {name}: the network makes no tensor of that name{}", hint(.similar))]
-pub struct CutError {
-    /// The wanted name.
-    pub name: String,
-    /// Names of the network that contain it.
-    pub similar: Vec<String>,
-}
-
-fn hint(similar: &[String]) -> String {
-    if similar.is_empty() { String::new() } else { format!("; it has {}", similar.join(", ")) }
-}
+use crate::unsupported::CutError;
 
 /// Makes the named tensors the outputs (an empty list keeps the network's own), then drops every operator that no
 /// output needs.

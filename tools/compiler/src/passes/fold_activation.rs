@@ -34,6 +34,6 @@ fn activation_of(op: &mut Op) -> Option<&mut Activation> {
         Op::AveragePool(pool) | Op::MaxPool(pool) => Some(&mut pool.activation),
         Op::Mean { .. } | Op::Pad { .. } | Op::Concat { .. } | Op::Reshape | Op::StridedCopy { .. } => None,
         Op::Tile | Op::Unary(_) | Op::Softmax { .. } | Op::ResizeBilinear(_) => None,
-        Op::ResizeNearest(_) | Op::ArgMax { .. } => None,
+        Op::ResizeNearest(_) | Op::ArgMax { .. } | Op::Gather { .. } => None,
     }
 }

@@ -55,7 +55,7 @@ fn evaluate(graph: &Graph, node: &Node, contract: Contract) -> Option<Vec<u8>> {
         Op::Tile => reference::tile(from.elem, &shape, input, &out, &mut bytes),
         Op::Conv(_) | Op::Add { .. } | Op::Mul { .. } | Op::AveragePool(_) | Op::MaxPool(_) => return None,
         Op::Mean { .. } | Op::Concat { .. } | Op::Softmax { .. } | Op::ResizeBilinear(_) => return None,
-        Op::ResizeNearest(_) | Op::ArgMax { .. } => return None,
+        Op::ResizeNearest(_) | Op::ArgMax { .. } | Op::Gather { .. } => return None,
     }
     Some(bytes)
 }

@@ -1,0 +1,337 @@
+//! Operators that move values: reshapes, transposes, slices, splits, concatenations, padding, repetition, gathers.
+
+use super::attributes::Attributes;
+use super::reals::{Quant, RealId, RealOp};
+use super::{Form, Value, Walk, shapes};
+use crate::import::onnx::Node;
+use crate::unsupported::{Lowered, refuse, refuse_with};
+
+/// Row-major strides in elements.
+pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; shape.len()];
+    for axis in (1..shape.len()).rev() {
+        strides[axis - 1] = strides[axis] * shape[axis];
+    }
+    strides
+}
+
+/// Strides with which a tensor of shape `own` is read as one of shape `shape` that it broadcasts to.
+pub(super) fn broadcast_strides(own: &[usize], shape: &[usize]) -> Vec<usize> {
+    let strides = strides(own);
+    let lead = shape.len() - own.len();
+    let stride = |axis: usize| match axis.checked_sub(lead) {
+        Some(a) if own[a] > 1 => strides[a],
+        _ => 0,
+    };
+    (0..shape.len()).map(stride).collect()
+}
+
+/// Where the element number `flat` of a row-major `shape` lies under other strides.
+pub(super) fn place(flat: usize, shape: &[usize], strides: &[usize]) -> usize {
+    let signed: Vec<isize> = strides.iter().map(|&s| s as isize).collect();
+    signed_place(flat, shape, &signed) as usize
+}
+
+/// As [`place`], with strides of either sign.
+pub(super) fn signed_place(mut flat: usize, shape: &[usize], strides: &[isize]) -> isize {
+    let mut place = 0;
+    for axis in (0..shape.len()).rev() {
+        place += (flat % shape[axis]) as isize * strides[axis];
+        flat /= shape[axis];
+    }
+    place
+}
+
+/// The order of axes of a Transpose; reversed unless stated.
+pub(super) fn order(node: &Node, rank: usize) -> Lowered<Vec<usize>> {
+    let Some(stated) = node.ints("perm")? else { return Ok((0..rank).rev().collect()) };
+    let order = stated.iter().map(|&a| shapes::axis(a, rank)).collect::<Lowered<Vec<_>>>()?;
+    let mut seen = order.clone();
+    seen.sort_unstable();
+    if seen == (0..rank).collect::<Vec<_>>() {
+        Ok(order)
+    } else {
+        refuse(format!("{stated:?} is no order of the axes"))
+    }
+}
+
+impl<'m> Walk<'m> {
+    /// Operators with one data input whose codes are moved, and everything that is not known.
+    pub(super) fn moved(&mut self, node: &'m Node) -> Lowered {
+        match node.op.as_str() {
+            "Cast" => self.cast(node),
+            "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => {
+                let (real, form) = self.either(node, 0)?;
+                let shape = self.target_shape(node, &self.reals.tensors[real].shape)?;
+                self.alike(node, form, real, shape, RealOp::Reshape)
+            }
+            "Transpose" => {
+                let (real, form) = self.either(node, 0)?;
+                let from = &self.reals.tensors[real].shape;
+                let order = order(node, from.len())?;
+                let shape = order.iter().map(|&a| from[a]).collect();
+                self.alike(node, form, real, shape, RealOp::Transpose { order })
+            }
+            "Slice" => {
+                let (real, form) = self.either(node, 0)?;
+                let parts =
+                    [self.whole(node, 1)?, self.whole(node, 2)?, self.whole(node, 3)?, self.whole(node, 4)?];
+                let slices = shapes::slices(node, &self.reals.tensors[real].shape, parts)?;
+                let shape = slices.iter().map(|s| s.count).collect();
+                let (start, step) = slices.iter().map(|s| (s.start, s.step)).unzip();
+                self.alike(node, form, real, shape, RealOp::Slice { start, step })
+            }
+            "Gather" => self.gather(node),
+            "Pad" => self.pad(node),
+            "Tile" | "Expand" => self.tile(node),
+            "DepthToSpace" => self.depth_to_space(node),
+            _ => refuse("this operator has no integer form in Dyadic yet"),
+        }
+    }
+
+    /// A node whose output holds codes of its input.
+    pub(super) fn alike(
+        &mut self,
+        node: &'m Node,
+        form: Form,
+        real: RealId,
+        shape: Vec<usize>,
+        op: RealOp,
+    ) -> Lowered {
+        let count = shape.iter().try_fold(1usize, |n, &e| n.checked_mul(e).filter(|&n| n < 1 << 31));
+        if shape.len() > dyadic_kernels::params::MAX_RANK || count.is_none_or(|n| n == 0) {
+            return refuse(format!(
+                "an output of shape {shape:?}, expected 1 to 2^31 - 1 elements and 8 axes"
+            ));
+        }
+        let output = self.reals.alike(Self::name(node, 0), shape, real);
+        self.reals.node(node.index, op, vec![real], output);
+        self.define(node, 0, form.value(output));
+        Ok(())
+    }
+
+    /// Casts between real numbers change nothing here, nor does one of whole numbers that an operator made.
+    fn cast(&mut self, node: &'m Node) -> Lowered {
+        match self.value(node, 0)? {
+            Value::Real(real) => {
+                self.reals.absorb(node.index, real);
+                self.define(node, 0, Value::Real(real));
+                Ok(())
+            }
+            // Codes as numbers: scale 1.
+            Value::Codes(real) if self.reals.quant(real).is_none() && self.inputs.contains(&real) => {
+                let info = self.model.inputs.iter().find(|i| i.name == self.reals.tensors[real].name);
+                let Some((elem, codes)) = info.and_then(|i| i.elem).and_then(super::activation_type) else {
+                    return refuse("a cast of an input whose type is not known");
+                };
+                let whole = Quant { elem, scale: 1.0, zero_point: 0, codes };
+                self.reals.assign(real, whole);
+                self.define(node, 0, Value::Real(real));
+                Ok(())
+            }
+            _ => refuse("a cast of codes"),
+        }
+    }
+
+    fn gather(&mut self, node: &'m Node) -> Lowered {
+        let (real, form) = self.either(node, 0)?;
+        let shape = self.reals.tensors[real].shape.clone();
+        let axis = shapes::axis(node.int("axis", 0)?, shape.len())?;
+        let Some(tensor) = self.constant(node, 1)? else { return refuse("the indices are missing") };
+        let indices = shapes::indices(&super::constant::integers(&tensor)?, shape[axis])?;
+        let mut picked = shape.clone();
+        picked[axis] = indices.len();
+        let mut target = shape[..axis].to_vec();
+        target.extend(&tensor.shape);
+        target.extend(&shape[axis + 1..]);
+        if indices.is_empty() {
+            return refuse("no indices");
+        }
+        if target == picked {
+            return self.alike(node, form, real, picked, RealOp::Gather { axis, indices });
+        }
+        let middle = self.reals.alike(Self::name(node, 0), picked, real);
+        self.reals.node(node.index, RealOp::Gather { axis, indices }, vec![real], middle);
+        self.alike(node, form, middle, target, RealOp::Reshape)
+    }
+
+    fn pad(&mut self, node: &'m Node) -> Lowered {
+        let mode = node.text("mode", "constant")?;
+        if mode != "constant" {
+            return refuse_with(format!("padding by '{mode}'"), "pad with a constant");
+        }
+        let (real, form) = self.either(node, 0)?;
+        let from = self.reals.tensors[real].shape.clone();
+        let list = match self.whole(node, 1)? {
+            Some(list) => list,
+            None => node.ints("pads")?.map(<[i64]>::to_vec).unwrap_or_default(),
+        };
+        let axis_list = match self.whole(node, 3)? {
+            Some(list) => list.iter().map(|&a| shapes::axis(a, from.len())).collect::<Lowered<Vec<_>>>()?,
+            None => (0..from.len()).collect(),
+        };
+        if list.len() != 2 * axis_list.len() || list.iter().any(|&p| !(0..1 << 28).contains(&p)) {
+            return refuse_with(
+                format!("pads {list:?}"),
+                "pad by 0 or more elements; cut elements with Slice",
+            );
+        }
+        let value = match self.constant(node, 2)? {
+            Some(tensor) => match super::constant::reals(&tensor)?.as_slice() {
+                &[value] => value,
+                _ => return refuse("a fill value that is no single number"),
+            },
+            None => f64::from(node.float("value", 0.0)?),
+        };
+        let (mut before, mut shape) = (vec![0; from.len()], from);
+        for (i, &axis) in axis_list.iter().enumerate() {
+            before[axis] = list[i] as usize;
+            shape[axis] = shape[axis].saturating_add((list[i] + list[i + axis_list.len()]) as usize);
+        }
+        let value = match (form, self.reals.quant(real)) {
+            (Form::Real, _) => value,
+            // A fill code as the real number it stands for.
+            (Form::Codes, Some(q)) => (value - f64::from(q.zero_point)) * f64::from(q.scale),
+            (Form::Codes, None) => return refuse("padding of codes whose scale is not known yet"),
+        };
+        self.alike(node, form, real, shape, RealOp::Pad { before, value })
+    }
+
+    /// Tile, and Expand, which repeats axes of extent 1.
+    fn tile(&mut self, node: &'m Node) -> Lowered {
+        let (real, form) = self.either(node, 0)?;
+        let from = self.reals.tensors[real].shape.clone();
+        let Some(list) = self.whole(node, 1)? else { return refuse("the second input is missing") };
+        let target = if node.op == "Expand" {
+            shapes::broadcast(&from, &shapes::extents(&list)?)?
+        } else {
+            let counts = shapes::extents(&list)?;
+            if counts.len() != from.len() {
+                return refuse(format!("{list:?} repetitions of {from:?}"));
+            }
+            from.iter().zip(&counts).map(|(&e, &c)| e.saturating_mul(c)).collect()
+        };
+        let mut lead = vec![1; target.len() - from.len()];
+        lead.extend(&from);
+        if target == from {
+            return self.alike(node, form, real, target, RealOp::Reshape);
+        }
+        if lead == from {
+            return self.alike(node, form, real, target, RealOp::Tile);
+        }
+        let name = Self::name(node, 0);
+        let middle = self.reals.alike(name, lead, real);
+        self.reals.node(node.index, RealOp::Reshape, vec![real], middle);
+        self.alike(node, form, middle, target, RealOp::Tile)
+    }
+
+    /// Blocks of channels become pixels: a transpose between two reshapes.
+    fn depth_to_space(&mut self, node: &'m Node) -> Lowered {
+        let (real, form) = self.either(node, 0)?;
+        let &[n, c, h, w] = self.reals.tensors[real].shape.as_slice() else {
+            return refuse("the input needs 4 axes");
+        };
+        let block = node.int("blocksize", 0)?;
+        let Some(b) = usize::try_from(block).ok().filter(|&b| b > 0 && b < 1 << 10 && c % (b * b) == 0)
+        else {
+            return refuse(format!("blocks of {block} from {c} channels"));
+        };
+        let depth = c / (b * b);
+        let (split, order) = match node.text("mode", "DCR")? {
+            "CRD" => (vec![n, depth, b, b, h, w], vec![0, 1, 4, 2, 5, 3]),
+            _ => (vec![n, b, b, depth, h, w], vec![0, 3, 4, 1, 5, 2]),
+        };
+        let name = Self::name(node, 0);
+        let parts = self.reals.alike(name, split.clone(), real);
+        self.reals.node(node.index, RealOp::Reshape, vec![real], parts);
+        let moved = self.reals.alike(name, order.iter().map(|&a| split[a]).collect(), parts);
+        self.reals.node(node.index, RealOp::Transpose { order }, vec![parts], moved);
+        self.alike(node, form, moved, vec![n, depth, h * b, w * b], RealOp::Reshape)
+    }
+
+    pub(super) fn concat(&mut self, node: &'m Node) -> Lowered {
+        let parts = (0..node.inputs.len()).map(|i| self.either(node, i)).collect::<Lowered<Vec<_>>>()?;
+        let form = if parts.iter().all(|p| p.1 == Form::Codes) { Form::Codes } else { Form::Real };
+        let inputs: Vec<RealId> = parts.iter().map(|p| p.0).collect();
+        let (shape, axis) = self.stacked(&inputs, node.int("axis", 1)?)?;
+        let quant = match form {
+            Form::Codes => self.reals.quant(inputs[0]),
+            Form::Real => None,
+        };
+        if form == Form::Codes
+            && inputs.iter().any(|&i| {
+                self.reals.quant(i).map(|q| (q.elem, q.scale, q.zero_point))
+                    != quant.map(|q| (q.elem, q.scale, q.zero_point))
+            })
+        {
+            return refuse("a concatenation of codes with different scales");
+        }
+        let quant = quant.map(|q| Quant { codes: (q.elem.min(), q.elem.max()), ..q });
+        let output = self.reals.tensor(Self::name(node, 0), shape, quant);
+        self.reals.node(node.index, RealOp::Concat { axis }, inputs, output);
+        self.define(node, 0, form.value(output));
+        Ok(())
+    }
+
+    /// Shape and axis of a concatenation.
+    pub(super) fn stacked(&self, inputs: &[RealId], axis: i64) -> Lowered<(Vec<usize>, usize)> {
+        let Some(&first) = inputs.first() else { return refuse("nothing to concatenate") };
+        let mut shape = self.reals.tensors[first].shape.clone();
+        let axis = shapes::axis(axis, shape.len())?;
+        let mut total = 0usize;
+        for &input in inputs {
+            let part = &self.reals.tensors[input].shape;
+            let fits =
+                part.len() == shape.len() && (0..shape.len()).all(|a| a == axis || part[a] == shape[a]);
+            if !fits {
+                return refuse(format!("shapes {shape:?} and {part:?} do not stack along axis {axis}"));
+            }
+            total = total.saturating_add(part[axis]);
+        }
+        shape[axis] = total;
+        Ok((shape, axis))
+    }
+
+    pub(super) fn split(&mut self, node: &'m Node) -> Lowered {
+        let (real, form) = self.either(node, 0)?;
+        let from = self.reals.tensors[real].shape.clone();
+        let axis = shapes::axis(node.int("axis", 0)?, from.len())?;
+        let stated = match self.whole(node, 1)? {
+            Some(list) => Some(list),
+            None => node.ints("split")?.map(<[i64]>::to_vec),
+        };
+        let parts = match stated {
+            Some(list) => shapes::extents(&list)?,
+            None => {
+                // Equal parts, the last one smaller when they do not divide.
+                let count = node.outputs.len().max(1);
+                let part = from[axis].div_ceil(count);
+                (0..count).map(|i| part.min(from[axis].saturating_sub(i * part))).collect()
+            }
+        };
+        if parts.len() != node.outputs.len()
+            || parts.iter().sum::<usize>() != from[axis]
+            || parts.contains(&0)
+        {
+            return refuse(format!(
+                "parts {parts:?} of {} elements for {} outputs",
+                from[axis],
+                node.outputs.len()
+            ));
+        }
+        if node.outputs.len() > 1 {
+            self.reals.share(real);
+        }
+        let mut first = 0;
+        for (i, &part) in parts.iter().enumerate() {
+            let (mut start, mut shape) = (vec![0; from.len()], from.clone());
+            (start[axis], shape[axis]) = (first, part);
+            first += part;
+            let output = self.reals.alike(Self::name(node, i), shape, real);
+            let op = RealOp::Slice { start, step: vec![1; from.len()] };
+            self.reals.node(node.index, op, vec![real], output);
+            self.define(node, i, form.value(output));
+        }
+        Ok(())
+    }
+}
