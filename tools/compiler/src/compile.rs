@@ -1,70 +1,17 @@
 //! The whole way: source bytes in, `.dyad` bytes out.
 
-use dyadic_format::records::{ChannelOrder, ProvenanceRecord, RecipeRecord};
+use std::path::Path;
+
 use dyadic_format::{AlignedBytes, Contents, ModelView, write};
-use dyadic_kernels::isa::IsaKind;
 
+use crate::describe::describe;
 use crate::emit::{EmitError, emit};
-use crate::from_tflite;
+use crate::from_onnx::{self, ShapeError};
+use crate::import::onnx::{self, OnnxError};
 use crate::import::tflite::{self, TfliteError};
-use crate::ir::{Graph, Tensor};
-use crate::memory_plan;
-use crate::pack;
-use crate::passes;
-use crate::quantize::Contract;
-use crate::unsupported::{CutError, Unsupported};
-
-/// What shapes a file. Equal options, source and tool version give equal bytes on every host.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Options {
-    /// Rounding rules.
-    pub contract: Contract,
-    /// Instruction sets whose weight layouts are stored.
-    pub targets: Vec<IsaKind>,
-    /// Tensors to make the outputs; empty keeps the network's own.
-    pub cut_at: Vec<String>,
-    /// Leave out logical weights where packed ones are stored.
-    pub board: bool,
-    /// From pixels to the first input.
-    pub recipe: Option<Recipe>,
-    /// One label per output class.
-    pub labels: Vec<String>,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            contract: Contract::Dyadic,
-            targets: vec![IsaKind::Avx2],
-            cut_at: Vec::new(),
-            board: false,
-            recipe: None,
-            labels: Vec::new(),
-        }
-    }
-}
-
-/// How pixels of 0 to 255 become real input values: `(pixel - mean[c]) / std[c]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Recipe {
-    /// Channel order.
-    pub order: Order,
-    /// One per channel, or one for all.
-    pub mean: Vec<f64>,
-    /// One per channel, or one for all; not zero.
-    pub std: Vec<f64>,
-}
-
-/// Channel order of a recipe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Red first.
-    Rgb,
-    /// Blue first.
-    Bgr,
-    /// Luma.
-    Gray,
-}
+use crate::options::Options;
+use crate::unsupported::{CutError, Import, Unsupported};
+use crate::{from_tflite, memory_plan, pack, passes};
 
 /// Why a network was not compiled.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +19,15 @@ pub enum CompileError {
     /// The file is no valid `.tflite`.
     #[error(transparent)]
     Tflite(#[from] TfliteError),
+    /// The file is no valid `.onnx`.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
+    /// A network of real numbers.
+    #[error("this model is not quantized; see `dyadic quantize`")]
+    NotQuantized,
+    /// A shape for an input that does not exist.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
     /// A tensor to cut at does not exist.
     #[error(transparent)]
     Cut(#[from] CutError),
@@ -114,16 +70,32 @@ impl Compiled {
     }
 }
 
-/// Compiles a `.tflite` network.
+/// A network as it arrives: the bytes of a `.tflite` or `.onnx` file.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// The file.
+    pub bytes: &'a [u8],
+    /// Where it lies; an ONNX file may keep its weights in files beside it.
+    pub folder: Option<&'a Path>,
+}
+
+impl<'a, B: AsRef<[u8]> + ?Sized> From<&'a B> for Source<'a> {
+    fn from(bytes: &'a B) -> Source<'a> {
+        Source { bytes: bytes.as_ref(), folder: None }
+    }
+}
+
+/// Compiles a network.
 ///
 /// # Errors
 /// See [`CompileError`].
-pub fn compile(source: &[u8], options: &Options) -> Result<Compiled, CompileError> {
-    let mut model = tflite::read(source)?;
-    let operators = model.operators.len();
-    from_tflite::cut(&mut model, &options.cut_at)?;
-    let import =
-        from_tflite::lower(&model).map_err(|problems| CompileError::Unsupported { problems, operators })?;
+pub fn compile<'a>(source: impl Into<Source<'a>>, options: &Options) -> Result<Compiled, CompileError> {
+    let source = source.into();
+    let (import, digest) = if is_tflite(source.bytes) {
+        (import_tflite(source.bytes, options)?, blake3::hash(source.bytes))
+    } else {
+        import_onnx(source, options)?
+    };
     let mut graph = import.graph;
     passes::run(&mut graph, options.contract);
     if let Some(&output) = graph.outputs.iter().find(|&&o| graph.tensors[o].data.is_some()) {
@@ -133,10 +105,54 @@ pub fn compile(source: &[u8], options: &Options) -> Result<Compiled, CompileErro
     let plan = memory_plan::plan(&graph);
     let mut contents = emit(&graph, &plan, options.contract)?;
     pack::pack(&mut contents, options);
-    describe(&mut contents, &graph, source, options)?;
+    describe(&mut contents, &graph, (source.bytes.len(), digest), options)?;
     let compiled = Compiled { contents, notes: import.notes };
     open(&compiled.to_bytes())?;
     Ok(compiled)
+}
+
+/// A FlatBuffer names itself behind its first offset; everything else is taken for ONNX, which has no mark.
+fn is_tflite(bytes: &[u8]) -> bool {
+    bytes.get(4..8) == Some(b"TFL3")
+}
+
+fn import_tflite(bytes: &[u8], options: &Options) -> Result<Import, CompileError> {
+    if options.import != from_onnx::ImportOptions::default() {
+        let text = "input shapes, batch, layout and a cut float tail are options for ONNX networks";
+        return Err(CompileError::Options(text.to_string()));
+    }
+    let mut model = tflite::read(bytes)?;
+    let operators = model.operators.len();
+    from_tflite::cut(&mut model, &options.cut_at)?;
+    from_tflite::lower(&model).map_err(|problems| CompileError::Unsupported { problems, operators })
+}
+
+fn import_onnx(source: Source, options: &Options) -> Result<(Import, blake3::Hash), CompileError> {
+    let mut model = onnx::read(source.bytes, source.folder)?;
+    let operators = model.nodes.len();
+    if !from_onnx::is_quantized(&model) {
+        return Err(CompileError::NotQuantized);
+    }
+    let digest = source_digest(source.bytes, &model);
+    options.import.shapes.check(&model.inputs)?;
+    from_onnx::cut(&mut model, &options.cut_at)?;
+    let import = from_onnx::lower(&model, &options.import)
+        .map_err(|problems| CompileError::Unsupported { problems, operators })?;
+    Ok((import, digest))
+}
+
+/// Digest of a file and, where it has some, of the files that it keeps its weights in.
+fn source_digest(bytes: &[u8], model: &onnx::OnnxModel) -> blake3::Hash {
+    let own = blake3::hash(bytes);
+    if model.external.is_empty() {
+        return own;
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(own.as_bytes());
+    for (_, digest) in &model.external {
+        hasher.update(digest);
+    }
+    hasher.finalize()
 }
 
 /// What does not open must not be given out.
@@ -147,215 +163,3 @@ fn open(bytes: &[u8]) -> Result<(), CompileError> {
     ModelView::open(&bytes).map(|_| ()).map_err(CompileError::Invalid)
 }
 
-/// Labels, recipe and provenance.
-fn describe(
-    contents: &mut Contents,
-    graph: &Graph,
-    source: &[u8],
-    options: &Options,
-) -> Result<(), CompileError> {
-    check_labels(graph, &options.labels)?;
-    for label in &options.labels {
-        let text = contents.text(label);
-        contents.labels.push(text);
-    }
-    if let Some(recipe) = &options.recipe {
-        store_recipe(contents, graph, recipe)?;
-    }
-    let tool = contents.text(concat!("dyadic ", env!("CARGO_PKG_VERSION")));
-    let options = contents.text(&canonical(options));
-    let description = contents.text(crate::emit::shortened(&graph.description));
-    contents.provenance = Some(ProvenanceRecord {
-        source_digest: *blake3::hash(source).as_bytes(),
-        source_bytes: source.len() as u64,
-        tool,
-        options,
-        description,
-    });
-    Ok(())
-}
-
-/// One label per value of an output's last extent, unless an output is the class itself, as ARG_MAX makes it.
-fn check_labels(graph: &Graph, labels: &[String]) -> Result<(), CompileError> {
-    let outputs: Vec<&Tensor> = graph.outputs.iter().map(|&o| &graph.tensors[o]).collect();
-    let fits = |output: &&Tensor| output.scales.is_empty() || output.shape.last() == Some(&labels.len());
-    if labels.is_empty() || outputs.iter().any(fits) {
-        return Ok(());
-    }
-    let classes = |output: &&Tensor| {
-        format!("{} of output '{}'", output.shape.last().copied().unwrap_or(1), output.name)
-    };
-    let classes: Vec<String> = outputs.iter().map(classes).collect();
-    Err(CompileError::Options(format!("{} labels for classes: {}", labels.len(), classes.join(", "))))
-}
-
-/// The channels of the recipe must be those of the input, channels last as pictures are, or first.
-fn check_channels(input: &Tensor, channels: usize) -> Result<(), CompileError> {
-    let found = match input.shape[..] {
-        // Told apart as by the command that reads the pictures: a first extent of 1 or 3 is that of the channels.
-        [_, c @ (1 | 3), _, w] if w != 1 && w != 3 => c,
-        [_, _, _, c] => c,
-        _ => {
-            let shape = &input.shape;
-            return Err(CompileError::Options(format!(
-                "a recipe needs an input of four extents, '{}' has the shape {shape:?}",
-                input.name
-            )));
-        }
-    };
-    if found == channels {
-        return Ok(());
-    }
-    let remedy = if channels == 1 { "use --rgb or --bgr" } else { "use --gray" };
-    let remedy = if found == 1 || found == 3 { remedy } else { "a recipe takes 1 or 3" };
-    Err(CompileError::Options(format!(
-        "the recipe makes {channels} channels, input '{}' takes {found}; {remedy}",
-        input.name
-    )))
-}
-
-/// One table per channel from a pixel to the input's code.
-fn store_recipe(contents: &mut Contents, graph: &Graph, recipe: &Recipe) -> Result<(), CompileError> {
-    let channels = if recipe.order == Order::Gray { 1 } else { 3 };
-    let input = graph.inputs.first().map(|&i| &graph.tensors[i]);
-    let Some(input) = input.filter(|t| t.elem.bits() == 8) else {
-        return Err(CompileError::Options("a recipe needs an 8-bit input".to_string()));
-    };
-    let per_channel = |values: &[f64], what: &str| match values.len() {
-        1 => Ok(vec![values[0]; channels]),
-        n if n == channels => Ok(values.to_vec()),
-        n => Err(CompileError::Options(format!("{what} has {n} values, expected 1 or {channels}"))),
-    };
-    let (mean, std) = (per_channel(&recipe.mean, "--mean")?, per_channel(&recipe.std, "--std")?);
-    if let Some(value) = mean.iter().find(|m| !m.is_finite()) {
-        return Err(CompileError::Options(format!("--mean holds {value}, expected finite numbers")));
-    }
-    if let Some(value) = std.iter().find(|s| **s == 0.0 || !s.is_finite()) {
-        return Err(CompileError::Options(format!(
-            "--std holds {value}, expected finite numbers other than 0"
-        )));
-    }
-    check_channels(input, channels)?;
-    let tables_first = contents.tables.len() as u32;
-    for c in 0..channels {
-        let mut table = [0; 256];
-        for (pixel, entry) in table.iter_mut().enumerate() {
-            let real = (pixel as f64 - mean[c]) / std[c];
-            let code = libm::floor(real / f64::from(input.scale()) + 0.5) + f64::from(input.zero_point);
-            *entry = code.clamp(input.elem.min().into(), input.elem.max().into()) as i32 as u8;
-        }
-        contents.tables.push(table);
-    }
-    let order = match recipe.order {
-        Order::Rgb => ChannelOrder::Rgb,
-        Order::Bgr => ChannelOrder::Bgr,
-        Order::Gray => ChannelOrder::Gray,
-    };
-    let channels = channels as u32;
-    contents.recipe.push(RecipeRecord { input: 0, order: order as u32, tables_first, channels });
-    Ok(())
-}
-
-/// Names of a source network may hold the separator of [`canonical`].
-fn escaped(name: &str) -> String {
-    name.replace('%', "%25").replace(';', "%3B")
-}
-
-/// The inverse of [`escaped`].
-fn unescaped(text: &str) -> String {
-    text.replace("%3B", ";").replace("%25", "%")
-}
-
-/// The options in a fixed order; `verify` reads them back to compile the source again.
-fn canonical(options: &Options) -> String {
-    let mut text = format!("rounding={}", options.contract.name());
-    for target in &options.targets {
-        text += &format!(";target={}", target.name());
-    }
-    for tensor in &options.cut_at {
-        text += &format!(";cut-at={}", escaped(tensor));
-    }
-    if options.board {
-        text += ";board";
-    }
-    if let Some(recipe) = &options.recipe {
-        // The shortest form that reads back as the same number.
-        let list = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
-        text += &format!(";recipe={}/{}/{}", recipe.order.name(), list(&recipe.mean), list(&recipe.std));
-    }
-    text
-}
-
-impl Order {
-    const fn name(self) -> &'static str {
-        match self {
-            Order::Rgb => "rgb",
-            Order::Bgr => "bgr",
-            Order::Gray => "gray",
-        }
-    }
-}
-
-fn recipe_of(text: &str) -> Option<Recipe> {
-    let mut parts = text.split('/');
-    let name = parts.next()?;
-    let order = [Order::Rgb, Order::Bgr, Order::Gray].into_iter().find(|o| o.name() == name)?;
-    let mut list = || parts.next()?.split(',').map(|v| v.parse().ok()).collect::<Option<Vec<f64>>>();
-    let recipe = Recipe { order, mean: list()?, std: list()? };
-    parts.next().is_none().then_some(recipe)
-}
-
-/// The contract that a file's provenance names.
-pub fn contract_of(options: &str) -> Option<Contract> {
-    options.split(';').find_map(|o| o.strip_prefix("rounding=")).and_then(Contract::from_name)
-}
-
-/// The options that a file was compiled with, except the labels, which are stored as data. `None` for a part that this
-/// version does not know: what it asks for could not be made again.
-pub fn options_of(text: &str) -> Option<Options> {
-    let mut options = Options { contract: contract_of(text)?, targets: Vec::new(), ..Options::default() };
-    for part in text.split(';') {
-        match part.split_once('=') {
-            Some(("target", name)) => options.targets.push(IsaKind::from_name(name)?),
-            Some(("rounding", _)) => {}
-            Some(("cut-at", name)) => options.cut_at.push(unescaped(name)),
-            Some(("recipe", text)) => options.recipe = Some(recipe_of(text)?),
-            None if part == "board" => options.board = true,
-            _ => return None,
-        }
-    }
-    Some(options)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn recorded_options_read_back_as_they_were() {
-        let names = ["a;b", "100%", "%3B", "x;board;y=1", "%253B", ";", "plain/name"];
-        let options = Options {
-            contract: Contract::Tflite,
-            targets: vec![IsaKind::Portable, IsaKind::Avx2],
-            cut_at: names.map(str::to_string).to_vec(),
-            board: true,
-            recipe: Some(Recipe { order: Order::Bgr, mean: vec![0.1, -2.5, 3e-9], std: vec![255.0] }),
-            labels: Vec::new(),
-        };
-        assert_eq!(options_of(&canonical(&options)), Some(options));
-    }
-
-    #[test]
-    fn options_without_separators_keep_their_text() {
-        let options = Options { cut_at: vec!["a/b:c d".to_string()], ..Options::default() };
-        assert_eq!(canonical(&options), "rounding=dyadic;target=avx2;cut-at=a/b:c d");
-    }
-
-    #[test]
-    fn unknown_parts_are_refused() {
-        for part in ["future", "future=1", "board=1", "target=mmx", "recipe=rgb/0", "recipe=rgb/0/1/2", ""] {
-            assert_eq!(options_of(&format!("rounding=dyadic;{part}")), None, "{part}");
-        }
-        assert_eq!(options_of("target=avx2"), None);
-    }
-}

@@ -5,12 +5,14 @@
 #![deny(missing_docs)]
 
 pub mod compile;
+mod describe;
 pub mod emit;
 pub mod from_onnx;
 pub mod from_tflite;
 pub mod import;
 pub mod ir;
 pub mod memory_plan;
+pub mod options;
 pub mod pack;
 pub mod passes;
 pub mod prove;
@@ -18,4 +20,5 @@ pub mod quantize;
 pub mod records;
 pub mod unsupported;
 pub mod verify;
-pub use compile::{CompileError, Compiled, Options, compile};
+pub use compile::{CompileError, Compiled, Source, compile};
+pub use options::Options;

@@ -9,7 +9,7 @@ use dyadic_kernels::params::Conv;
 use dyadic_kernels::registry::{Accepts, KERNELS, KernelOp, Layout};
 use dyadic_kernels::requant::Rounding;
 
-use crate::compile::Options;
+use crate::options::Options;
 use crate::records::{Program, output, quant, rounding};
 
 /// Layout numbers of the file.

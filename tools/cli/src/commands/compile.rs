@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use dyadic_compiler::compile::{Order, Recipe};
+use dyadic_compiler::options::{Order, Recipe};
 use dyadic_compiler::quantize::Contract;
 use dyadic_compiler::{Options, compile};
 use dyadic_format::write::Contents;

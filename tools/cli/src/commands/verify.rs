@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use dyadic_compiler::compile::options_of;
+use dyadic_compiler::options::options_of;
 use dyadic_compiler::{compile, verify};
 use dyadic_format::ModelView;
 use dyadic_kernels::isa::{Cpu, IsaKind};

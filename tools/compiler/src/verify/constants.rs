@@ -7,7 +7,7 @@ use dyadic_format::{ModelView, OpKind, OperatorRecord, Params, Rule, TensorRecor
 use dyadic_kernels::requant::Dyadic;
 
 use super::{rules, scale, side};
-use crate::compile::contract_of;
+use crate::options::contract_of;
 use crate::emit::concat_function;
 use crate::ir::Activation;
 use crate::quantize::dyadic::FactorError;
