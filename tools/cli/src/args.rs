@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
@@ -103,10 +104,27 @@ pub enum Rounding {
     Tflite,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Layout {
+    /// As the source network has them
+    Source,
+    /// Channels last
+    Nhwc,
+}
+
+/// `NAME=1,3,224,224`.
+fn input_shape(text: &str) -> std::result::Result<(String, Vec<usize>), String> {
+    let expected = "expected NAME=1,3,224,224 with extents of at least 1";
+    let (name, extents) = text.rsplit_once('=').ok_or(expected)?;
+    let extent = |e: &str| e.trim().parse().ok().filter(|&e| e > 0);
+    let extents = extents.split(',').map(extent).collect::<Option<_>>().ok_or(expected)?;
+    Ok((name.to_string(), extents))
+}
+
 #[derive(Debug, clap::Args)]
 #[command(group(ArgGroup::new("order").args(["rgb", "bgr", "gray"])))]
 pub struct Compile {
-    /// The source network (.tflite)
+    /// The source network (.tflite or .onnx)
     pub input: PathBuf,
     /// The file to write
     #[arg(short, long, value_name = "OUT.dyad")]
@@ -120,6 +138,18 @@ pub struct Compile {
     /// Make this tensor an output and drop what follows it (repeatable)
     #[arg(long, value_name = "TENSOR")]
     pub cut_at: Vec<String>,
+    /// Layout of pictures in and feature maps out; nhwc saves the transposition of an ONNX network at run time
+    #[arg(long, value_enum, default_value_t = Layout::Source)]
+    pub layout: Layout,
+    /// Shape of an ONNX input whose file leaves it open (repeatable)
+    #[arg(long, value_name = "NAME=1,3,224,224", value_parser = input_shape)]
+    pub input_shape: Vec<(String, Vec<usize>)>,
+    /// First extent of every ONNX input whose shape is not given [default: that of the file, or 1]
+    #[arg(long, value_name = "N")]
+    pub batch: Option<NonZeroUsize>,
+    /// End an ONNX network at its last integer tensors where operators on real numbers follow
+    #[arg(long)]
+    pub cut_float_tail: bool,
     /// Leave out logical weights where packed ones are stored
     #[arg(long)]
     pub board: bool,

@@ -85,6 +85,21 @@ impl<'a, B: AsRef<[u8]> + ?Sized> From<&'a B> for Source<'a> {
     }
 }
 
+impl Source<'_> {
+    /// What a compiled file records as the digest of its source: BLAKE3 of the file, or of that digest and those of the
+    /// files beside it in the order of their names.
+    ///
+    /// # Errors
+    /// When the files beside an ONNX file cannot be read.
+    pub fn digest(&self) -> Result<blake3::Hash, CompileError> {
+        if is_tflite(self.bytes) {
+            return Ok(blake3::hash(self.bytes));
+        }
+        let model = onnx::read(self.bytes, self.folder)?;
+        Ok(digest_with_external(self.bytes, &model))
+    }
+}
+
 /// Compiles a network.
 ///
 /// # Errors
@@ -133,7 +148,7 @@ fn import_onnx(source: Source, options: &Options) -> Result<(Import, blake3::Has
     if !from_onnx::is_quantized(&model) {
         return Err(CompileError::NotQuantized);
     }
-    let digest = source_digest(source.bytes, &model);
+    let digest = digest_with_external(source.bytes, &model);
     options.import.shapes.check(&model.inputs)?;
     from_onnx::cut(&mut model, &options.cut_at)?;
     let import = from_onnx::lower(&model, &options.import)
@@ -142,7 +157,7 @@ fn import_onnx(source: Source, options: &Options) -> Result<(Import, blake3::Has
 }
 
 /// Digest of a file and, where it has some, of the files that it keeps its weights in.
-fn source_digest(bytes: &[u8], model: &onnx::OnnxModel) -> blake3::Hash {
+fn digest_with_external(bytes: &[u8], model: &onnx::OnnxModel) -> blake3::Hash {
     let own = blake3::hash(bytes);
     if model.external.is_empty() {
         return own;
@@ -162,4 +177,3 @@ fn open(bytes: &[u8]) -> Result<(), CompileError> {
     };
     ModelView::open(&bytes).map(|_| ()).map_err(CompileError::Invalid)
 }
-

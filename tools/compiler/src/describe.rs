@@ -115,4 +115,3 @@ fn store_recipe(contents: &mut Contents, graph: &Graph, recipe: &Recipe) -> Resu
     contents.recipe.push(RecipeRecord { input: 0, order: order as u32, tables_first, channels });
     Ok(())
 }
-

@@ -1,17 +1,19 @@
 //! `dyadic compile`: a source network to one file.
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
+use dyadic_compiler::from_onnx::{ImportOptions, InputShapes};
 use dyadic_compiler::options::{Order, Recipe};
 use dyadic_compiler::quantize::Contract;
-use dyadic_compiler::{Options, compile};
+use dyadic_compiler::{Options, Source, compile};
 use dyadic_format::write::Contents;
 use dyadic_kernels::isa::IsaKind;
 use serde_json::json;
 
 use super::Answer;
-use crate::args::{Compile, Rounding};
+use crate::args::{Compile, Layout, Rounding};
 use crate::error::{Error, Result};
 use crate::load;
 use crate::text::{shown, sources};
@@ -22,7 +24,8 @@ pub fn run(args: &Compile) -> Result<Answer> {
     }
     let source = std::fs::read(&args.input).map_err(|e| Error::io(&args.input, e))?;
     let options = options(args)?;
-    let compiled = compile(&source, &options).map_err(|e| Error::file(&args.input, e))?;
+    let compiled =
+        compile(from_folder(&source, &args.input), &options).map_err(|e| Error::file(&args.input, e))?;
     let mut contents = compiled.contents;
     load::add_self_test(&mut contents).map_err(|e| Error::file(&args.input, e))?;
     let bytes = dyadic_format::write::write(&contents);
@@ -44,6 +47,12 @@ pub fn run(args: &Compile) -> Result<Answer> {
         options.contract.name()
     )?;
     Ok(Answer::Yes)
+}
+
+/// A network with the folder that it may keep its weights in.
+pub fn from_folder<'a>(bytes: &'a [u8], path: &'a Path) -> Source<'a> {
+    let folder = path.parent().map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
+    Source { bytes, folder }
 }
 
 fn same_file(a: &Path, b: &Path) -> bool {
@@ -101,6 +110,14 @@ fn options(args: &Compile) -> Result<Options> {
         board: args.board,
         recipe,
         labels: args.labels.as_deref().map(labels).transpose()?.unwrap_or_default(),
+        import: ImportOptions {
+            shapes: InputShapes {
+                named: args.input_shape.iter().cloned().collect(),
+                batch: args.batch.map(NonZeroUsize::get),
+            },
+            nhwc: args.layout == Layout::Nhwc,
+            cut_float_tail: args.cut_float_tail,
+        },
     })
 }
 

@@ -3,12 +3,13 @@
 use std::io::Write;
 
 use dyadic_compiler::options::options_of;
-use dyadic_compiler::{compile, verify};
+use dyadic_compiler::{Source, compile, verify};
 use dyadic_format::ModelView;
 use dyadic_kernels::isa::{Cpu, IsaKind};
 use dyadic_runtime::{LoadError, Model, Options};
 
 use super::Answer;
+use super::compile::from_folder;
 use crate::args::Verify;
 use crate::error::{Error, Result};
 use crate::text::{hex, shown};
@@ -65,7 +66,10 @@ fn check_file(model: &Model, report: &mut Report) -> Result<()> {
 fn check_origin(args: &Verify, model: &Model, report: &mut Report) -> Result<()> {
     if let Some(path) = &args.source {
         let source = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-        report.check("(e) the source compiles to this very file", recompile(model, &source))?;
+        report.check(
+            "(e) the source compiles to this very file",
+            recompile(model, from_folder(&source, path)),
+        )?;
     }
     if let Some(expected) = &args.expect {
         let found = hex(&model.digest());
@@ -167,14 +171,17 @@ impl Report {
 }
 
 /// Compiles the source with the options and labels that the file records.
-fn recompile(model: &Model, source: &[u8]) -> Vec<String> {
+fn recompile(model: &Model, source: Source) -> Vec<String> {
     let view = model.view();
     let Some(provenance) = view.provenance() else {
         return vec!["the file does not record its source".to_string()];
     };
     let tool = concat!("dyadic ", env!("CARGO_PKG_VERSION"));
     let mut problems = Vec::new();
-    let digest = *blake3::hash(source).as_bytes();
+    let digest = match source.digest() {
+        Ok(digest) => *digest.as_bytes(),
+        Err(problem) => return vec![problem.to_string()],
+    };
     if digest != provenance.source_digest {
         let recorded = hex(&provenance.source_digest);
         problems

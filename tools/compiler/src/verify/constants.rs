@@ -7,9 +7,9 @@ use dyadic_format::{ModelView, OpKind, OperatorRecord, Params, Rule, TensorRecor
 use dyadic_kernels::requant::Dyadic;
 
 use super::{rules, scale, side};
-use crate::options::contract_of;
 use crate::emit::concat_function;
 use crate::ir::Activation;
+use crate::options::contract_of;
 use crate::quantize::dyadic::FactorError;
 use crate::quantize::scale::{argument_from_words, from_record};
 use crate::quantize::{Contract, factors, table};
