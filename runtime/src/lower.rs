@@ -190,7 +190,7 @@ fn info(op: &Operator, (kernel, isa): KernelName, state: &mut Lowering) -> Resul
         let channels = op.dims(op.output()).last().copied().unwrap_or(1) as u64;
         let pixels = op.elements(op.output()) as u64 / channels.max(1);
         macs = pixels.saturating_mul(op.elements(op.input(1)) as u64);
-        weight_bytes += 12 * channels;
+        weight_bytes += 4 * op.rule().constants_per_channel() as u64 * channels;
     }
     let mut numbers = state.budget.list(op.input_count())?;
     numbers.extend(op.input_numbers().iter().map(|&n| n as usize));
@@ -242,7 +242,7 @@ fn rounding(rule: Rule) -> Option<Rounding> {
             None
         }
         Rule::BilinearSingle | Rule::NearestSingle => None,
-        Rule::Nearest | Rule::Move | Rule::Max | Rule::ArgMax => None,
+        Rule::Nearest | Rule::Move | Rule::Max | Rule::ArgMax | Rule::Accumulate => None,
     }
 }
 

@@ -217,7 +217,7 @@ pub(crate) struct ConvStep {
     /// Without what they borrow, which lies in the file.
     pub(crate) params: Conv<'static>,
     pub(crate) weights: Weights,
-    /// Bias, multipliers and shifts, `out_channels` of each.
+    /// Bias, multipliers and shifts, `out_channels` of each; the bias alone for an s32 output.
     pub(crate) constants: Range<usize>,
     pub(crate) scratch: usize,
     pub(crate) input: Source,

@@ -2,13 +2,12 @@
 
 use dyadic_format::Rule;
 use dyadic_format::operator::{AddParams, MulParams, TableParams};
-use dyadic_kernels::ElemType;
 use dyadic_kernels::isa::IsaKind;
 use dyadic_kernels::params::{Add, AddRule, Dims, Mul};
 use dyadic_kernels::registry::{Choice, KernelOp};
 use dyadic_kernels::requant::Dyadic;
 
-use super::operator::{ACTIVATIONS, BYTES, Operator};
+use super::operator::{ACTIVATIONS, BYTES, NARROW, Operator};
 use super::{KernelName, named, quant};
 use crate::error::LoadError;
 use crate::step::{Action, Elements, Whole};
@@ -94,9 +93,8 @@ fn add_rule(op: &Operator, p: &AddParams) -> Result<AddRule, LoadError> {
 pub(super) fn mul(op: &Operator, p: &MulParams) -> Result<(Action, KernelName), LoadError> {
     let shapes = broadcast(op)?;
     // Products of two centred 8-bit values fit 32 bits.
-    let narrow = [ElemType::U8, ElemType::S8, ElemType::U4, ElemType::S4];
-    op.require_elem(op.input(0), "type", &narrow)?;
-    op.require_elem(op.input(1), "type", &narrow)?;
+    op.require_elem(op.input(0), "type", &NARROW)?;
+    op.require_elem(op.input(1), "type", &NARROW)?;
     op.require_elem(op.output(), "output type", &ACTIVATIONS)?;
     let params = Mul {
         first: quant(op.input(0)),

@@ -132,9 +132,8 @@ impl Rows {
 impl ConvStep {
     /// The parameters with what they borrow. A kernel for packed weights reads its own argument, not these.
     fn params<'a>(&self, file: &'a [u8], weights: &'a [u8]) -> Conv<'a> {
-        let channels = self.params.out_channels;
-        let (bias, rest) = words(file, &self.constants).split_at(channels);
-        let (multipliers, shifts) = rest.split_at(channels);
+        let (bias, factors) = words(file, &self.constants).split_at(self.params.out_channels);
+        let (multipliers, shifts) = factors.split_at(factors.len() / 2);
         Conv { weights, bias, multipliers, shifts, ..self.params }
     }
 

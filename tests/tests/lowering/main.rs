@@ -2,6 +2,8 @@
 //! rules say, or they are refused in the report.
 #![forbid(unsafe_code)]
 
+mod graph;
+
 use dyadic_compiler::import::tflite::author::Author;
 use dyadic_compiler::import::tflite::{
     Activation, ElemType, FullyConnectedOptions, OpCode, Options, Quant, StridedSliceOptions, WeightsFormat,
