@@ -173,6 +173,19 @@ pub struct Mul {
     pub output: Output,
 }
 
+/// Another scale, zero point or integer type: `clamp(zp_out + rescale(x - zp_in))`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requantize {
+    /// Input; s32 has the zero point 0.
+    pub from: Quant,
+    /// Factor.
+    pub scale: Dyadic,
+    /// Rounding rule.
+    pub rounding: Rounding,
+    /// Output.
+    pub to: Output,
+}
+
 /// Highest rank of a tensor.
 pub const MAX_RANK: usize = 8;
 

@@ -164,7 +164,7 @@ fn action(op: &Operator, state: &mut Lowering) -> Result<(Action, KernelName), L
         Params::Sub(p) => elementwise::add(op, &p, true, choice),
         Params::Mul(p) => elementwise::mul(op, &p),
         Params::Table(p) => elementwise::table(op, &p, choice),
-        Params::Requantize(p) => elementwise::requantize(op, &p),
+        Params::Requantize(p) => elementwise::requantize(op, &p, choice),
         Params::AveragePool2d(p) => picture::average_pool(op, &p, choice),
         Params::MaxPool2d(p) => picture::max_pool(op, &p, choice),
         Params::ResizeBilinear(p) => picture::bilinear(op, &p, choice),

@@ -2,7 +2,8 @@
 //! soundness of their `unsafe` blocks, relies on the limits here.
 
 use super::{
-    Add, AddRule, ArgMax, AveragePool, AverageRule, Conv, MaxPool, Mean, Output, Quant, Resize, Softmax,
+    Add, AddRule, ArgMax, AveragePool, AverageRule, Conv, MaxPool, Mean, Output, Quant, Requantize, Resize,
+    Softmax,
 };
 use crate::geometry::Window;
 use crate::requant::{Dyadic, Rounding};
@@ -13,6 +14,13 @@ const MAX_ELEMENTS: usize = 1 << 31;
 
 /// Most 8-bit values in an average: their sum and its rounder stay below 2^31.
 const MAX_AVERAGED: usize = 1 << 23;
+
+impl Quant {
+    /// Most values of this type in an average: their sum, each less the zero point, fits 32 bits.
+    pub fn most_averaged(&self) -> usize {
+        MAX_AVERAGED >> (self.elem.bits().max(8) - 8)
+    }
+}
 
 /// Parameters that can be checked.
 pub trait Valid {
@@ -114,6 +122,13 @@ impl Valid for Add {
     }
 }
 
+impl Valid for Requantize {
+    fn is_valid(&self) -> bool {
+        let accumulators = self.from.elem == ElemType::S32 && self.from.zero_point == 0;
+        (accumulators || self.from.is_valid()) && self.scale.is_valid() && self.to.is_valid()
+    }
+}
+
 impl Valid for AveragePool<'_> {
     fn is_valid(&self) -> bool {
         let taps = self.window.y.kernel.saturating_mul(self.window.x.kernel);
@@ -122,7 +137,7 @@ impl Valid for AveragePool<'_> {
             AverageRule::RawHalfAway => self.input.elem.bits() == 8,
         };
         pictures(self.batch, &self.window, [self.channels; 2])
-            && taps.min(self.window.input_pixels()) <= MAX_AVERAGED
+            && taps.min(self.window.input_pixels()) <= self.input.most_averaged()
             && rule
             && self.input.is_valid()
             && self.output.is_valid()
@@ -144,8 +159,7 @@ impl Valid for Mean {
         let folded = self.rounding == Rounding::Twice && multiplier >= 0 && Dyadic::new(0, shift).is_some();
         let reduced = self.shape.as_slice().iter().zip(self.axes).filter(|(_, reduced)| *reduced);
         let averaged = reduced.map(|(&extent, _)| extent).product::<usize>();
-        // Sums fit 32 bits.
-        let fits = averaged <= MAX_AVERAGED >> (self.input.elem.bits().max(8) - 8);
+        let fits = averaged <= self.input.most_averaged();
         (folded || self.scale.is_valid())
             && fits
             && self.shape.count() > 0

@@ -3,7 +3,7 @@
 use dyadic_format::Rule;
 use dyadic_format::operator::{AddParams, MulParams, TableParams};
 use dyadic_kernels::isa::IsaKind;
-use dyadic_kernels::params::{Add, AddRule, Dims, Mul};
+use dyadic_kernels::params::{Add, AddRule, Dims, Mul, Requantize};
 use dyadic_kernels::registry::{Choice, KernelOp};
 use dyadic_kernels::requant::Dyadic;
 
@@ -124,18 +124,26 @@ pub(super) fn table(
 }
 
 /// Another scale, zero point or integer type.
-pub(super) fn requantize(op: &Operator, p: &MulParams) -> Result<(Action, KernelName), LoadError> {
+pub(super) fn requantize(
+    op: &Operator,
+    p: &MulParams,
+    choice: Choice,
+) -> Result<(Action, KernelName), LoadError> {
     op.require_elem(op.output(), "output type", &ACTIVATIONS)?;
     same_elements(op)?;
-    let whole = Whole::Requantize {
+    let params = Requantize {
         from: quant(op.input(0)),
         scale: op.dyadic(p.multiplier, p.shift)?,
         rounding: op.rounding()?,
         to: op.end(p.lo, p.hi),
-        count: op.elements(op.output()),
-        input: op.source(0)?,
     };
-    Ok((Action::Whole(whole), ("requantize_reference", IsaKind::Reference)))
+    let input = op.source(0)?;
+    if [params.from.elem, params.to.elem].iter().any(|elem| elem.bits() < 8) {
+        let whole = Whole::Requantize { params, count: op.elements(op.output()), input };
+        return Ok((Action::Whole(whole), ("requantize_reference", IsaKind::Reference)));
+    }
+    let kernel = op.chosen(choice.requantize(KernelOp::Requantize, &params), KernelOp::Requantize)?;
+    Ok((Action::Elements(Elements::Requantize { kernel, params, input }), named(kernel.kernel())))
 }
 
 fn same_elements(op: &Operator) -> Result<(), LoadError> {

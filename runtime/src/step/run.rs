@@ -186,6 +186,13 @@ impl Elements {
                     kernel.run(entries, input, out);
                 });
             }
+            Elements::Requantize { kernel, params, input } => {
+                let input = inputs.get(input);
+                let banded = elements(output, params.to.elem, bands, context.parallel);
+                banded.run(&|units, out, _| {
+                    kernel.run(params, &input[part(input, params.from.elem, &units)], out);
+                });
+            }
         }
     }
 }
@@ -201,8 +208,8 @@ impl Whole {
             }
             Whole::Mean { kernel, params, input } => kernel.run(params, inputs.get(input), output),
             Whole::Softmax { kernel, params, input } => kernel.run(params, inputs.get(input), output),
-            Whole::Requantize { from, scale, rounding, to, count, input } => {
-                reference::requantize(*from, *scale, *rounding, *to, *count, inputs.get(input), output);
+            Whole::Requantize { params: p, count, input } => {
+                reference::requantize(p.from, p.scale, p.rounding, p.to, *count, inputs.get(input), output);
             }
         }
     }

@@ -17,7 +17,7 @@ pub fn tensor(graph: &mut Graph, elem: ElemType, shape: &[usize], scale: f32, ze
 }
 
 /// An s8 constant with these scales.
-fn weights(graph: &mut Graph, shape: &[usize], scales: &[f32], values: &[i8]) -> TensorId {
+pub fn weights(graph: &mut Graph, shape: &[usize], scales: &[f32], values: &[i8]) -> TensorId {
     let id = tensor(graph, S8, shape, 1.0, 0);
     graph.tensors[id].scales = scales.to_vec();
     graph.tensors[id].data = Some(values.iter().map(|&v| v as u8).collect());
@@ -29,7 +29,7 @@ pub fn push(graph: &mut Graph, op: Op, inputs: &[TensorId], output: TensorId) {
     graph.nodes.push(Node { sources, op, inputs: inputs.to_vec(), output });
 }
 
-fn dense(bias: &[i32]) -> Op {
+pub fn dense(bias: &[i32]) -> Op {
     Op::Conv(Conv {
         kind: ConvKind::FullyConnected,
         stride: [1; 2],

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod graph;
+mod stream;
 
 use dyadic_compiler::import::tflite::author::Author;
 use dyadic_compiler::import::tflite::{

@@ -88,7 +88,7 @@ impl Checker<'_, '_> {
                 self.factor(&p, factors::product(input, second, output, self.contract)?)
             }
             Params::Requantize(p) => {
-                self.whole(to, p.lo, p.hi)?;
+                self.clamp(to, p.lo, p.hi)?;
                 self.factor(&p, factors::rescale(input, output)?)
             }
             Params::Mean(p) => {
