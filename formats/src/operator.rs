@@ -159,6 +159,18 @@ numbered! {
         BilinearSingle = 21, "bilinear_float32_exact";
         /// Nearest neighbour by float32 coordinates.
         NearestSingle = 22, "nearest_float32_exact";
+        /// The accumulator itself, bias included, as s32.
+        Accumulate = 23, "accumulate";
+    }
+}
+
+impl Rule {
+    /// Entries in `Constants` for each output channel of a convolution: bias, multiplier and shift, or the bias alone.
+    pub const fn constants_per_channel(self) -> usize {
+        match self {
+            Rule::Accumulate => 1,
+            _ => 3,
+        }
     }
 }
 

@@ -9,4 +9,5 @@ pub(crate) mod mean;
 pub(crate) mod pool;
 pub(crate) mod resize;
 pub(crate) mod softmax;
+pub(crate) mod stream;
 pub(crate) mod table;

@@ -2,7 +2,7 @@
 //! kernels take the same structures.
 
 use crate::geometry::Window;
-use crate::requant::{Dyadic, Rounding, saturate};
+use crate::requant::{Dyadic, Rounding, rescale, saturate};
 use crate::types::ElemType;
 
 mod valid;
@@ -64,13 +64,14 @@ pub struct Conv<'a> {
     pub weights: &'a [u8],
     /// One per output channel.
     pub bias: &'a [i32],
-    /// One per output channel; each with its shift a [`Dyadic`].
+    /// One per output channel; each with its shift a [`Dyadic`]. None for an s32 output.
     pub multipliers: &'a [i32],
-    /// One per output channel, 16 to 62.
+    /// One per output channel, 16 to 62. None for an s32 output.
     pub shifts: &'a [i32],
-    /// Rounding rule.
+    /// Rounding rule; without meaning for an s32 output.
     pub rounding: Rounding,
-    /// Zero point, clamps and type of the output.
+    /// Zero point, clamps and type of the output. s32 is the accumulator itself: zero point 0, clamps at the ends of
+    /// the type.
     pub output: Output,
 }
 
@@ -79,6 +80,21 @@ impl Conv<'_> {
     #[inline]
     pub fn dyadic(&self, c: usize) -> Dyadic {
         Dyadic { multiplier: self.multipliers[c], shift: self.shifts[c] }
+    }
+
+    /// Whether the output is the accumulator itself (rule 23).
+    #[inline]
+    pub fn is_raw(&self) -> bool {
+        self.output.elem == ElemType::S32
+    }
+
+    /// The output value of an accumulator of output channel `c`.
+    #[inline]
+    pub fn finish(&self, acc: i32, c: usize) -> i32 {
+        if self.is_raw() {
+            return acc;
+        }
+        self.output.saturate(rescale(acc, self.dyadic(c), self.rounding))
     }
 
     /// Input channels that one output channel reads.
@@ -155,6 +171,19 @@ pub struct Mul {
     pub rounding: Rounding,
     /// Output.
     pub output: Output,
+}
+
+/// Another scale, zero point or integer type: `clamp(zp_out + rescale(x - zp_in))`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requantize {
+    /// Input; s32 has the zero point 0.
+    pub from: Quant,
+    /// Factor.
+    pub scale: Dyadic,
+    /// Rounding rule.
+    pub rounding: Rounding,
+    /// Output.
+    pub to: Output,
 }
 
 /// Highest rank of a tensor.

@@ -7,7 +7,7 @@
 use core::ops::Range;
 
 use crate::isa::{Cpu, IsaKind};
-use crate::params::{Add, ArgMax, AveragePool, Conv, MaxPool, Mean, Resize, Softmax, Valid};
+use crate::params::{Add, ArgMax, AveragePool, Conv, MaxPool, Mean, Requantize, Resize, Softmax, Valid};
 
 mod rows;
 
@@ -24,6 +24,8 @@ pub enum KernelOp {
     Add,
     /// 256-entry table.
     Table,
+    /// Another scale, zero point or type.
+    Requantize,
     /// Average pooling.
     AveragePool,
     /// Maximum pooling.
@@ -72,6 +74,8 @@ pub type ConvFn = unsafe fn(&Conv, &[u8], &[u8], Range<usize>, &mut [u8], &mut [
 pub type AddFn = unsafe fn(&Add, Option<&[u8]>, &[u8], &mut [u8]);
 /// `(table, input or None when it already lies in the output, output)`.
 pub type TableFn = unsafe fn(&[u8; 256], Option<&[u8]>, &mut [u8]);
+/// `(parameters, input, output)`, as many elements as the output has.
+pub type RequantizeFn = unsafe fn(&Requantize, &[u8], &mut [u8]);
 /// `(parameters, input, output pixels, output of those pixels)`.
 pub type AveragePoolFn = unsafe fn(&AveragePool, &[u8], Range<usize>, &mut [u8]);
 /// `(parameters, input, output pixels, output of those pixels)`.
@@ -96,6 +100,8 @@ pub enum Entry {
     Add(AddFn),
     /// For [`KernelOp::Table`].
     Table(TableFn),
+    /// For [`KernelOp::Requantize`].
+    Requantize(RequantizeFn),
     /// For [`KernelOp::AveragePool`].
     AveragePool(AveragePoolFn),
     /// For [`KernelOp::MaxPool`].
@@ -114,7 +120,7 @@ pub enum Entry {
 #[derive(Clone, Copy, Debug)]
 pub struct Kernel {
     /// `<op>_<act><weight>_<MR>x<NR>k<KR>_<isa>` for matrix kernels, `<op>_<act>_<isa>` for the others; `x8` stands
-    /// for u8 and s8.
+    /// for u8 and s8, `x16` for those and s16.
     pub name: &'static str,
     /// Operation.
     pub op: KernelOp,
@@ -143,6 +149,8 @@ pub enum Accepts {
     Conv(fn(&Conv) -> bool),
     /// A test of the addition's parameters.
     Add(fn(&Add) -> bool),
+    /// A test of the requantization's parameters.
+    Requantize(fn(&Requantize) -> bool),
     /// A test of the mean's parameters.
     Mean(fn(&Mean) -> bool),
     /// A test of the pooling parameters.
@@ -235,6 +243,7 @@ macro_rules! bind {
 bind!(conv, Conv, ConvFn, Conv,
       (weights: &[u8], input: &[u8], rows: Range<usize>, output: &mut [u8], scratch: &mut [u8]));
 bind!(add, Add, AddFn, Add, (first: Option<&[u8]>, second: &[u8], output: &mut [u8]));
+bind!(requantize, Requantize, RequantizeFn, Requantize, (input: &[u8], output: &mut [u8]));
 bind!(average_pool, AveragePool, AveragePoolFn, AveragePool,
       (input: &[u8], pixels: Range<usize>, output: &mut [u8]));
 bind!(max_pool, MaxPool, MaxPoolFn, MaxPool, (input: &[u8], pixels: Range<usize>, output: &mut [u8]));

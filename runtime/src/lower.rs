@@ -164,7 +164,7 @@ fn action(op: &Operator, state: &mut Lowering) -> Result<(Action, KernelName), L
         Params::Sub(p) => elementwise::add(op, &p, true, choice),
         Params::Mul(p) => elementwise::mul(op, &p),
         Params::Table(p) => elementwise::table(op, &p, choice),
-        Params::Requantize(p) => elementwise::requantize(op, &p),
+        Params::Requantize(p) => elementwise::requantize(op, &p, choice),
         Params::AveragePool2d(p) => picture::average_pool(op, &p, choice),
         Params::MaxPool2d(p) => picture::max_pool(op, &p, choice),
         Params::ResizeBilinear(p) => picture::bilinear(op, &p, choice),
@@ -190,7 +190,7 @@ fn info(op: &Operator, (kernel, isa): KernelName, state: &mut Lowering) -> Resul
         let channels = op.dims(op.output()).last().copied().unwrap_or(1) as u64;
         let pixels = op.elements(op.output()) as u64 / channels.max(1);
         macs = pixels.saturating_mul(op.elements(op.input(1)) as u64);
-        weight_bytes += 12 * channels;
+        weight_bytes += 4 * op.rule().constants_per_channel() as u64 * channels;
     }
     let mut numbers = state.budget.list(op.input_count())?;
     numbers.extend(op.input_numbers().iter().map(|&n| n as usize));
@@ -242,7 +242,7 @@ fn rounding(rule: Rule) -> Option<Rounding> {
             None
         }
         Rule::BilinearSingle | Rule::NearestSingle => None,
-        Rule::Nearest | Rule::Move | Rule::Max | Rule::ArgMax => None,
+        Rule::Nearest | Rule::Move | Rule::Max | Rule::ArgMax | Rule::Accumulate => None,
     }
 }
 

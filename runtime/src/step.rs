@@ -7,12 +7,12 @@ use dyadic_format::{OpKind, Rule};
 use dyadic_kernels::ElemType;
 use dyadic_kernels::isa::IsaKind;
 use dyadic_kernels::params::{
-    Add, ArgMax, AveragePool, Conv, Dims, MAX_RANK, MaxPool, Mean, Mul, Output, Quant, Resize, Softmax,
+    Add, ArgMax, AveragePool, Conv, Dims, MAX_RANK, MaxPool, Mean, Mul, Requantize, Resize, Softmax,
 };
 use dyadic_kernels::registry::{
-    AddFn, ArgMaxFn, AveragePoolFn, Bound, ConvFn, MaxPoolFn, MeanFn, ResizeFn, SoftmaxFn, TableFn,
+    AddFn, ArgMaxFn, AveragePoolFn, Bound, ConvFn, MaxPoolFn, MeanFn, RequantizeFn, ResizeFn, SoftmaxFn,
+    TableFn,
 };
-use dyadic_kernels::requant::{Dyadic, Rounding};
 
 use crate::name::Name;
 
@@ -130,6 +130,7 @@ pub(crate) enum Rows {
 pub(crate) enum Elements {
     Add { kernel: Bound<AddFn>, params: Add, first: Source, second: Source },
     Table { kernel: Bound<TableFn>, table: Range<usize>, input: Source },
+    Requantize { kernel: Bound<RequantizeFn>, params: Requantize, input: Source },
 }
 
 /// Everything else that computes.
@@ -158,11 +159,9 @@ pub(crate) enum Whole {
         params: Softmax,
         input: Source,
     },
+    /// By the reference, where elements share bytes.
     Requantize {
-        from: Quant,
-        scale: Dyadic,
-        rounding: Rounding,
-        to: Output,
+        params: Requantize,
         count: usize,
         input: Source,
     },
@@ -217,7 +216,7 @@ pub(crate) struct ConvStep {
     /// Without what they borrow, which lies in the file.
     pub(crate) params: Conv<'static>,
     pub(crate) weights: Weights,
-    /// Bias, multipliers and shifts, `out_channels` of each.
+    /// Bias, multipliers and shifts, `out_channels` of each; the bias alone for an s32 output.
     pub(crate) constants: Range<usize>,
     pub(crate) scratch: usize,
     pub(crate) input: Source,

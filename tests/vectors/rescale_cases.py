@@ -145,6 +145,38 @@ def add_separate(rng):
         yield with_output(rng, head, sums, m1=m1, s1=s1, m2=m2, s2=s2)
 
 
+def add_wide(rng):
+    """Residual streams: any mix of 8 and 16 bits, joint (m1, m2, s) and separate (m1, s1, m2, s2)."""
+    types = ["s16", "s16", "s8", "u8"]
+    for i in range(60):
+        kinds = [rng.choice(types), rng.choice(types), rng.choice(types)]
+        kinds[i % 3] = "s16"
+        points = [rng.choice([*RANGES[k], rng.randrange(*RANGES[k])]) for k in kinds[:2]]
+        columns = [[rng.choice([*RANGES[k], rng.randrange(*RANGES[k])]) for _ in range(24)] for k in kinds[:2]]
+        values = [(a - points[0], b - points[1]) for a, b in zip(*columns)]
+        head = dict(type_a=kinds[0], type_b=kinds[1], za=points[0], zb=points[1], out_type=kinds[2], a=columns[0], b=columns[1],
+                    subtract=i % 4 == 3)
+        sign = -1 if head["subtract"] else 1
+        if i % 2:
+            s, (m1, m2) = rng.choice([1, 12, 13, 24, 26, 42, 43, 62]), (rng.randrange(1 << 24), (1 << 24) - 1)
+            sums = [exact.half_up(Fraction(a * m1 + sign * b * m2, 1 << s)) for a, b in values]
+            yield with_output(rng, head, sums, rule="joint", m1=m1, m2=m2, s=s)
+        else:
+            (m1, s1), (m2, s2) = ((mantissa(rng), rng.choice([16, 18, 19, 30, 33, 38, 47, 48, 62])) for _ in range(2))
+            sums = [exact.rescale_once(a, m1, s1) + sign * exact.rescale_once(b, m2, s2) for a, b in values]
+            yield with_output(rng, head, sums, rule="separate", m1=m1, s1=s1, m2=m2, s2=s2)
+
+
+def requantize(rng):
+    """Between 8 and 16 bits, one rounding."""
+    for s in SHIFTS:
+        kind, out = rng.choice([("s16", "s16"), ("s16", "s8"), ("s16", "u8"), ("s8", "s16"), ("u8", "s16")])
+        zx, m = rng.choice([*RANGES[kind], rng.randrange(*RANGES[kind])]), mantissa(rng)
+        codes = [*RANGES[kind]] + [rng.randrange(*RANGES[kind]) for _ in range(30)]
+        values = [exact.rescale_once(c - zx, m, s) for c in codes]
+        yield with_output(rng, {"type": kind, "zx": zx, "out_type": out, "in": codes}, values, m=m, s=s)
+
+
 def add_tflite(rng):
     """Inputs << 20, each rescaled twice, summed (or subtracted), rescaled twice."""
     for i in range(60):
@@ -196,6 +228,7 @@ FILES = {
     "requant_once_away": lambda rng: rescales(rng, "once_away"),
     "requant_twice": lambda rng: rescales(rng, "twice"),
     "requant_f64": rescale_f64, "multipliers": multipliers, "activation_ranges": activation_ranges,
-    "add_joint": add_joint, "add_separate": add_separate, "add_tflite": add_tflite, "mul": mul,
+    "add_joint": add_joint, "add_separate": add_separate, "add_wide": add_wide, "requantize": requantize,
+    "add_tflite": add_tflite, "mul": mul,
     "conversions": conversions, "int4": int4,
 }

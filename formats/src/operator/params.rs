@@ -17,7 +17,8 @@ pub struct ConvParams {
     pub pad: [u32; 2],
     /// Groups, at least 1.
     pub groups: u32,
-    /// First of `3 * out_channels` entries in `Constants`: bias, multipliers, shifts.
+    /// First of its entries in `Constants`: bias, multipliers, shifts, `out_channels` of each; under rule `Accumulate` only
+    /// the bias.
     pub constants_first: u32,
     /// Lower clamp.
     pub lo: i32,

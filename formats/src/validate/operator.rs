@@ -133,9 +133,10 @@ fn interval_count(
 /// The rules that an operator may name.
 const fn allowed(kind: OpKind) -> &'static [Rule] {
     match kind {
-        OpKind::Conv2d | OpKind::DepthwiseConv2d | OpKind::FullyConnected | OpKind::Requantize => {
-            &[Rule::RequantOnce, Rule::RequantTwice, Rule::RequantOnceAway]
+        OpKind::Conv2d | OpKind::DepthwiseConv2d | OpKind::FullyConnected => {
+            &[Rule::RequantOnce, Rule::RequantTwice, Rule::RequantOnceAway, Rule::Accumulate]
         }
+        OpKind::Requantize => &[Rule::RequantOnce, Rule::RequantTwice, Rule::RequantOnceAway],
         OpKind::Add | OpKind::Sub => &[Rule::AddJoint, Rule::AddSeparate, Rule::AddTflite],
         OpKind::Mul => &[Rule::MulOnce, Rule::MulTwice],
         OpKind::AveragePool2d => &[Rule::AverageOnce, Rule::AverageHalfAway],

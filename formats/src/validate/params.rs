@@ -65,7 +65,13 @@ impl Check<'_> {
         self.clamp(offset_of!(ConvParams, lo), c.lo, c.hi)?;
         let channels = channels(self.output);
         let p = self.place.at(offset_of!(ConvParams, constants_first));
-        self.constants.take(p, c.constants_first.into(), 3 * u64::from(channels))?;
+        let each = self.rule.constants_per_channel() as u64;
+        self.constants.take(p, c.constants_first.into(), each * u64::from(channels))?;
+        if self.rule == Rule::Accumulate {
+            let p = self.place.at(offset_of!(ConvParams, lo));
+            p.field(c.lo == i32::MIN, "clamp", c.lo, "-2^31 under this rule")?;
+            return p.at(4).field(c.hi == i32::MAX, "clamp", c.hi, "2^31 - 1 under this rule");
+        }
         // Bias first; `take` found all three lists inside the section.
         self.factors(c.constants_first as usize + channels as usize, channels as usize)
     }

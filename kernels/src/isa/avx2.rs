@@ -43,9 +43,9 @@ pub(crate) fn load_8x32(values: &[i32], rest: i32) -> __m256i {
 }
 
 /// Dyadic factors of eight lanes: [`Factors::scale_up`], then [`Factors::round`], is [`crate::requant::rescale`],
-/// exact for every accumulator when the output has 8 bits. An accumulator is shifted left when the factor is so
+/// exact for every accumulator when the output has 16 bits or fewer. An accumulator is shifted left when the factor is so
 /// large that the forms below need it, after being clamped to what the shift keeps. A clamped value is off the
-/// 8-bit range on either side of the clamp.
+/// 16-bit range on either side of the clamp: its product with a multiplier of 2^30 or more is 2^28 - 2^14 at the least.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Factors {
     multiplier: __m256i,

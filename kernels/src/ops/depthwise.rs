@@ -5,16 +5,18 @@ use core::ops::Range;
 use crate::geometry::Segment;
 use crate::pack::depthwise::{BLOCK, PAIR_BYTES, block_len, blocks, first_channel, position};
 use crate::params::Conv;
-use crate::requant::rescale;
 use crate::types::ElemType;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
 
-/// Whether the kernels here compute `p`: 8-bit activations, any depth multiplier.
+/// Whether the portable kernel computes `p`: 8-bit inputs, outputs of whole bytes, any depth multiplier.
 pub(crate) fn accepts(p: &Conv) -> bool {
-    let byte = |elem| matches!(elem, ElemType::U8 | ElemType::S8);
-    p.groups == p.in_channels && byte(p.input.elem) && byte(p.output.elem)
+    p.groups == p.in_channels && is_byte(p.input.elem) && p.output.elem.bits() >= 8
+}
+
+pub(crate) fn is_byte(elem: ElemType) -> bool {
+    matches!(elem, ElemType::U8 | ElemType::S8)
 }
 
 /// Output pixels that share one decoding of the weights.
@@ -30,6 +32,7 @@ pub(crate) fn depthwise_portable(
     _scratch: &mut [u8],
 ) {
     let length = block_len(p.window.taps());
+    let pitch = p.out_channels * p.output.elem.bits() / 8;
     for block in 0..blocks(p.out_channels) {
         let first = first_channel(p.out_channels, block);
         let multiplier = p.out_channels / p.in_channels;
@@ -47,7 +50,7 @@ pub(crate) fn depthwise_portable(
                 let columns = start..segment.ox.end.min(start + PIXELS);
                 let acc = block.accumulate(input, &segment, columns.clone());
                 for acc in &acc[..columns.len()] {
-                    block.store(acc, &mut output[pixel * p.out_channels..][..p.out_channels]);
+                    block.store(acc, &mut output[pixel * pitch..][..pitch]);
                     pixel += 1;
                 }
             }
@@ -120,13 +123,13 @@ impl Block<'_> {
         }
     }
 
-    /// Requantizes the sums of one output pixel.
+    /// Ends the sums of one output pixel.
     #[inline]
     fn store(&self, sums: &[i32; BLOCK], pixel: &mut [u8]) {
         for (slot, sum) in sums[..self.width].iter().enumerate() {
             let c = self.first + slot;
-            let acc = sum.wrapping_add(self.p.bias[c]);
-            pixel[c] = self.p.output.saturate(rescale(acc, self.p.dyadic(c), self.p.rounding)) as u8;
+            let value = self.p.finish(sum.wrapping_add(self.p.bias[c]), c);
+            self.p.output.elem.store(pixel, c, value);
         }
     }
 }

@@ -111,7 +111,7 @@ pub(crate) trait GemmIsa: Copy {
     /// Expands a packed panel of s4 weights to one of s8, twice as long.
     fn expand_s4(self, panel: &[u8], target: &mut [u8]);
 
-    /// Computes a tile. Row `r` goes to the bytes from `r * pitch` of `output`, one per channel of the panel.
+    /// Computes a tile. Row `r` goes to the bytes from `r * pitch` of `output`, one element per channel of the panel.
     fn tile(self, tile: &Tile, columns: &Self::Columns, output: &mut [u8], pitch: usize);
 }
 
@@ -120,7 +120,7 @@ pub(crate) fn accepts(p: &Conv, weight: ElemType) -> bool {
     let byte = |elem| matches!(elem, ElemType::U8 | ElemType::S8);
     let within = |elem: ElemType, value| elem.min() <= value && value <= elem.max();
     byte(p.input.elem)
-        && byte(p.output.elem)
+        && matches!(p.output.elem, ElemType::U8 | ElemType::S8 | ElemType::S16 | ElemType::S32)
         && p.weight.elem == weight
         && (weight == ElemType::U8 || p.weight.zero_point == 0)
         && within(weight, p.weight.zero_point)
@@ -145,13 +145,12 @@ pub(crate) fn run<I: GemmIsa>(
 ) {
     let plan = Plan::new::<I>(p);
     let (mut scratch, expanded) = plan.split_scratch(scratch);
-    let mut first = rows.start;
+    let (mut first, pitch) = (rows.start, p.out_channels * p.output.elem.bits() / 8);
     while first < rows.end {
         let block = plan.block(p, first..rows.end);
         first = block.rows.end;
-        let bytes =
-            (block.rows.start - rows.start) * p.out_channels..(block.rows.end - rows.start) * p.out_channels;
-        let output = &mut output[bytes];
+        let output =
+            &mut output[(block.rows.start - rows.start) * pitch..(block.rows.end - rows.start) * pitch];
         for group in 0..p.groups {
             plan.fill(isa, p, group, &block, input, &mut scratch);
             let activations = plan.activations(&scratch);
@@ -204,14 +203,16 @@ impl<I: GemmIsa> Job<'_, I> {
     }
 
     fn one_panel(&self, channels: Range<usize>, weights: Weights, output: &mut [u8]) {
-        let (p, channel) = (self.p, channels.start);
+        let p = self.p;
+        let width = p.output.elem.bits() / 8;
+        let (first, pitch) = (channels.start * width, p.out_channels * width);
         let columns = self.isa.columns(p, channels);
         let mut places = self.plan.places(p, self.block);
         let count = self.block.rows.len();
         for row in (0..count).step_by(I::ROWS) {
             let rows = I::ROWS.min(count - row);
             let tile = Tile { activations: self.activations, rows, first: places.take(rows), weights };
-            self.isa.tile(&tile, &columns, &mut output[row * p.out_channels + channel..], p.out_channels);
+            self.isa.tile(&tile, &columns, &mut output[row * pitch + first..], pitch);
         }
     }
 }

@@ -19,6 +19,11 @@ pub(crate) fn accepts_max(p: &MaxPool) -> bool {
     p.elem.bits() == 8
 }
 
+/// s16.
+pub(crate) fn accepts_max_words(p: &MaxPool) -> bool {
+    p.elem == ElemType::S16
+}
+
 /// See [`crate::registry::AveragePoolFn`].
 #[inline(always)]
 pub(crate) fn average_pool(p: &AveragePool, input: &[u8], pixels: Range<usize>, output: &mut [u8]) {
@@ -175,6 +180,31 @@ pub(crate) fn max_pool(p: &MaxPool, input: &[u8], pixels: Range<usize>, output: 
                 ElemType::S8 => out.iter_mut().for_each(|v| *v = (*v as i8).min(hi as i8) as u8),
                 ElemType::U8 | ElemType::U4 | ElemType::S4 | ElemType::S16 | ElemType::S32 => {
                     out.iter_mut().for_each(|v| *v = (*v).min(hi as u8));
+                }
+            }
+        }
+    }
+}
+
+/// As [`max_pool`] for s16.
+#[inline(always)]
+pub(crate) fn max_pool_words(p: &MaxPool, input: &[u8], pixels: Range<usize>, output: &mut [u8]) {
+    let (y, x) = (&p.window.y, &p.window.x);
+    let input = input.as_chunks::<2>().0;
+    let mut output = output.as_chunks_mut::<2>().0.chunks_exact_mut(p.channels);
+    for segment in p.window.segments(pixels) {
+        let rows = y.valid_taps(segment.oy);
+        for (ox, out) in segment.ox.zip(&mut output) {
+            out.fill((p.lo as i16).to_le_bytes());
+            for ky in rows.clone() {
+                let iy = segment.oy * y.stride + ky * y.dilation - y.pad;
+                for kx in x.valid_taps(ox) {
+                    let ix = ox * x.stride + kx * x.dilation - x.pad;
+                    let at = ((segment.picture * y.input + iy) * x.input + ix) * p.channels;
+                    for (largest, &value) in out.iter_mut().zip(&input[at..at + p.channels]) {
+                        let value = i16::from_le_bytes(value).min(p.hi as i16);
+                        *largest = i16::from_le_bytes(*largest).max(value).to_le_bytes();
+                    }
                 }
             }
         }

@@ -2,7 +2,8 @@
 //! soundness of their `unsafe` blocks, relies on the limits here.
 
 use super::{
-    Add, AddRule, ArgMax, AveragePool, AverageRule, Conv, MaxPool, Mean, Output, Quant, Resize, Softmax,
+    Add, AddRule, ArgMax, AveragePool, AverageRule, Conv, MaxPool, Mean, Output, Quant, Requantize, Resize,
+    Softmax,
 };
 use crate::geometry::Window;
 use crate::requant::{Dyadic, Rounding};
@@ -13,6 +14,13 @@ const MAX_ELEMENTS: usize = 1 << 31;
 
 /// Most 8-bit values in an average: their sum and its rounder stay below 2^31.
 const MAX_AVERAGED: usize = 1 << 23;
+
+impl Quant {
+    /// Most values of this type in an average: their sum, each less the zero point, fits 32 bits.
+    pub fn most_averaged(&self) -> usize {
+        MAX_AVERAGED >> (self.elem.bits().max(8) - 8)
+    }
+}
 
 /// Parameters that can be checked.
 pub trait Valid {
@@ -74,11 +82,17 @@ impl Conv<'_> {
 
 impl Valid for Conv<'_> {
     fn is_valid(&self) -> bool {
-        let constants = [self.bias.len(), self.multipliers.len(), self.shifts.len()];
+        // An accumulator that is given as it is has no factor, no zero point and no clamp.
+        let Output { elem, zero_point, lo, hi } = self.output;
+        let raw = self.is_raw() && zero_point == 0 && (lo, hi) == (elem.min(), elem.max());
+        let factors = if raw { 0 } else { self.out_channels };
+        // Kernels widen inputs to 9 bits, and proofs bound sums of such.
+        let narrow = self.input.elem.bits() <= 8 && self.input.is_valid();
         self.has_valid_weights()
-            && constants == [self.out_channels; 3]
-            && self.input.is_valid()
-            && self.output.is_valid()
+            && self.bias.len() == self.out_channels
+            && [self.multipliers.len(), self.shifts.len()] == [factors; 2]
+            && narrow
+            && (raw || self.output.is_valid())
     }
 }
 
@@ -108,6 +122,13 @@ impl Valid for Add {
     }
 }
 
+impl Valid for Requantize {
+    fn is_valid(&self) -> bool {
+        let accumulators = self.from.elem == ElemType::S32 && self.from.zero_point == 0;
+        (accumulators || self.from.is_valid()) && self.scale.is_valid() && self.to.is_valid()
+    }
+}
+
 impl Valid for AveragePool<'_> {
     fn is_valid(&self) -> bool {
         let taps = self.window.y.kernel.saturating_mul(self.window.x.kernel);
@@ -116,7 +137,7 @@ impl Valid for AveragePool<'_> {
             AverageRule::RawHalfAway => self.input.elem.bits() == 8,
         };
         pictures(self.batch, &self.window, [self.channels; 2])
-            && taps.min(self.window.input_pixels()) <= MAX_AVERAGED
+            && taps.min(self.window.input_pixels()) <= self.input.most_averaged()
             && rule
             && self.input.is_valid()
             && self.output.is_valid()
@@ -138,8 +159,7 @@ impl Valid for Mean {
         let folded = self.rounding == Rounding::Twice && multiplier >= 0 && Dyadic::new(0, shift).is_some();
         let reduced = self.shape.as_slice().iter().zip(self.axes).filter(|(_, reduced)| *reduced);
         let averaged = reduced.map(|(&extent, _)| extent).product::<usize>();
-        // Sums fit 32 bits.
-        let fits = averaged <= MAX_AVERAGED >> (self.input.elem.bits().max(8) - 8);
+        let fits = averaged <= self.input.most_averaged();
         (folded || self.scale.is_valid())
             && fits
             && self.shape.count() > 0
@@ -171,7 +191,7 @@ impl Valid for Resize {
 
 impl Valid for ArgMax {
     fn is_valid(&self) -> bool {
-        self.elem.bits() <= 16 && countable(&[self.outer, self.depth, self.inner])
+        countable(&[self.outer, self.depth, self.inner])
     }
 }
 

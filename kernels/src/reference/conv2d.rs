@@ -1,7 +1,6 @@
-//! Convolution: rules 1, 2 and 20.
+//! Convolution: rules 1, 2, 20 and 23.
 
 use crate::params::Conv;
-use crate::requant::rescale;
 
 /// `out[n,oy,ox,c] = clamp(zp + rescale(bias[c] + sum (x - zx) * (w - zw)))`, the sum over the taps that fall on
 /// the picture and the input channels of the group of `c`.
@@ -13,7 +12,7 @@ pub fn conv2d(p: &Conv, input: &[u8], output: &mut [u8]) {
             for ox in 0..x.output {
                 for c in 0..p.out_channels {
                     let acc = i64::from(p.bias[c]) + window_sum(p, input, n, [oy, ox], c);
-                    let value = p.output.saturate(rescale(accumulator(acc), p.dyadic(c), p.rounding));
+                    let value = p.finish(accumulator(acc), c);
                     p.output.elem.store(output, index, value);
                     index += 1;
                 }

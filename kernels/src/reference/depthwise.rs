@@ -1,8 +1,7 @@
-//! Depthwise convolution: rules 1, 2 and 20.
+//! Depthwise convolution: rules 1, 2, 20 and 23.
 
 use super::conv2d::accumulator;
 use crate::params::Conv;
-use crate::requant::rescale;
 
 /// Output channel `c` reads input channel `c / multiplier`, the depth multiplier being
 /// `out_channels / in_channels`; weights `[out_channels, y.kernel, x.kernel]`.
@@ -26,7 +25,7 @@ pub fn depthwise(p: &Conv, input: &[u8], output: &mut [u8]) {
                             acc += i64::from(a) * i64::from(w - p.weight.zero_point);
                         }
                     }
-                    let value = p.output.saturate(rescale(accumulator(acc), p.dyadic(c), p.rounding));
+                    let value = p.finish(accumulator(acc), c);
                     p.output.elem.store(output, index, value);
                     index += 1;
                 }

@@ -1,8 +1,7 @@
-//! Fully connected layer: rules 1, 2 and 20.
+//! Fully connected layer: rules 1, 2, 20 and 23.
 
 use super::conv2d::accumulator;
 use crate::params::Conv;
-use crate::requant::rescale;
 
 /// `out[n,c] = clamp(zp + rescale(bias[c] + sum_i (x[n,i] - zx) * (w[c,i] - zw)))`.
 pub fn fully_connected(p: &Conv, input: &[u8], output: &mut [u8]) {
@@ -15,7 +14,7 @@ pub fn fully_connected(p: &Conv, input: &[u8], output: &mut [u8]) {
                 let w = p.weight.elem.load(p.weights, c * depth + i) - p.weight.zero_point;
                 acc += i64::from(a) * i64::from(w);
             }
-            let value = p.output.saturate(rescale(accumulator(acc), p.dyadic(c), p.rounding));
+            let value = p.finish(accumulator(acc), c);
             p.output.elem.store(output, n * p.out_channels + c, value);
         }
     }

@@ -7,8 +7,7 @@ use super::{Accepts, ConvFn, Entry, Kernel, KernelOp, Layout, Tile};
 use crate::isa::avx2;
 use crate::isa::{IsaKind, portable};
 use crate::ops::gemm;
-use crate::params::{Add, ArgMax, AveragePool, Conv, MaxPool, Resize};
-
+use crate::params::{Add, ArgMax, AveragePool, Conv, MaxPool, Requantize, Resize};
 use crate::types::ElemType;
 use crate::{ops, reference};
 
@@ -29,6 +28,10 @@ pub static KERNELS: &[Kernel] = &[
         ..reference("depthwise_reference", KernelOp::Depthwise, Entry::Conv(depthwise))
     },
     reference("add_reference", KernelOp::Add, Entry::Add(add)),
+    Kernel {
+        accepts: Accepts::Requantize(whole_bytes),
+        ..reference("requantize_reference", KernelOp::Requantize, Entry::Requantize(requantize))
+    },
     reference("table_reference", KernelOp::Table, Entry::Table(table)),
     reference("average_pool_reference", KernelOp::AveragePool, Entry::AveragePool(average_pool)),
     reference("max_pool_reference", KernelOp::MaxPool, Entry::MaxPool(max_pool)),
@@ -58,6 +61,36 @@ pub static KERNELS: &[Kernel] = &[
         IsaKind::Avx2,
         Accepts::Add(avx2::add::accepts),
         Entry::Add(avx2::add::add),
+    ),
+    row(
+        "add_x16_portable",
+        KernelOp::Add,
+        IsaKind::Portable,
+        Accepts::Add(ops::stream::accepts_add),
+        Entry::Add(ops::stream::add),
+    ),
+    #[cfg(target_arch = "x86_64")]
+    row(
+        "add_x16_avx2",
+        KernelOp::Add,
+        IsaKind::Avx2,
+        Accepts::Add(ops::stream::accepts_add),
+        Entry::Add(avx2::compiled::add_stream),
+    ),
+    row(
+        "requantize_x16_portable",
+        KernelOp::Requantize,
+        IsaKind::Portable,
+        Accepts::Requantize(ops::stream::accepts_requantize),
+        Entry::Requantize(ops::stream::requantize),
+    ),
+    #[cfg(target_arch = "x86_64")]
+    row(
+        "requantize_x16_avx2",
+        KernelOp::Requantize,
+        IsaKind::Avx2,
+        Accepts::Requantize(ops::stream::accepts_requantize),
+        Entry::Requantize(avx2::compiled::requantize),
     ),
     row(
         "table_x8_portable",
@@ -97,6 +130,21 @@ pub static KERNELS: &[Kernel] = &[
         IsaKind::Avx2,
         Accepts::MaxPool(ops::pool::accepts_max),
         Entry::MaxPool(avx2::compiled::max_pool),
+    ),
+    row(
+        "max_pool_s16_portable",
+        KernelOp::MaxPool,
+        IsaKind::Portable,
+        Accepts::MaxPool(ops::pool::accepts_max_words),
+        Entry::MaxPool(ops::pool::max_pool_words),
+    ),
+    #[cfg(target_arch = "x86_64")]
+    row(
+        "max_pool_s16_avx2",
+        KernelOp::MaxPool,
+        IsaKind::Avx2,
+        Accepts::MaxPool(ops::pool::accepts_max_words),
+        Entry::MaxPool(avx2::compiled::max_pool_words),
     ),
     whole(row(
         "mean_x8_portable",
@@ -286,6 +334,16 @@ fn add(p: &Add, first: Option<&[u8]>, second: &[u8], output: &mut [u8]) {
 
 fn table(entries: &[u8; 256], input: Option<&[u8]>, output: &mut [u8]) {
     reference::table(entries, input, output);
+}
+
+/// Where an element ends inside a byte, the length does not say how many there are.
+fn whole_bytes(p: &Requantize) -> bool {
+    p.from.elem.bits() >= 8 && p.to.elem.bits() >= 8
+}
+
+fn requantize(p: &Requantize, input: &[u8], output: &mut [u8]) {
+    let count = output.len() * 8 / p.to.elem.bits();
+    reference::requantize(p.from, p.scale, p.rounding, p.to, count, input, output);
 }
 
 fn average_pool(p: &AveragePool, input: &[u8], _: Range<usize>, output: &mut [u8]) {

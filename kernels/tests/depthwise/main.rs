@@ -83,6 +83,8 @@ impl Case {
             })
             .collect();
         let shifts: Vec<i32> = (0..outputs).map(|_| random.within(self.shifts[0], self.shifts[1])).collect();
+        let raw = self.output.elem == ElemType::S32;
+        let width = self.output.elem.bits() / 8;
         let p = Conv {
             batch: self.batch,
             window,
@@ -93,13 +95,13 @@ impl Case {
             weight: self.weight,
             weights: &weights,
             bias: &bias,
-            multipliers: &multipliers,
-            shifts: &shifts,
+            multipliers: if raw { &[] } else { &multipliers },
+            shifts: if raw { &[] } else { &shifts },
             rounding: self.rounding,
             output: self.output,
         };
         let input = random.bytes(self.batch * window.input_pixels() * self.channels, self.fill);
-        let mut expected = vec![0; p.rows() * outputs];
+        let mut expected = vec![0; p.rows() * outputs * width];
         reference::depthwise(&p, &input, &mut expected);
         let mut names = Vec::new();
         for choice in fast(KernelOp::Depthwise) {
@@ -116,7 +118,7 @@ impl Case {
                 let mut from = 0;
                 while from < p.rows() {
                     let to = p.rows().min(from + band);
-                    let mut output = Guarded::new((to - from) * outputs);
+                    let mut output = Guarded::new((to - from) * outputs * width);
                     let mut scratch = Guarded::new((kernel.kernel().scratch)(&p));
                     let (mut input, mut packed) = (Guarded::copy(&input), Guarded::copy(&packed));
                     let (input, packed) = (input.slice(), packed.slice());
@@ -124,7 +126,7 @@ impl Case {
                     scratch.checked();
                     assert_eq!(
                         output.checked(),
-                        &expected[from * outputs..to * outputs],
+                        &expected[from * outputs * width..to * outputs * width],
                         "{} rows {from}..{to} of {self:?}",
                         kernel.kernel().name
                     );
@@ -167,6 +169,21 @@ fn windows_of_every_kind() {
                         Case { y, x: axis(5, 1, 2, 1, 0), ..case }.check();
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Outputs of 16 bits and accumulators as they are: the portable kernel takes them on every CPU.
+#[test]
+fn wide_outputs() {
+    for output in [whole(ElemType::S16, -900), whole(ElemType::S32, 0)] {
+        for channels in [1, 7, 32, 33, 70] {
+            for rounding in [Rounding::Once, Rounding::Twice, Rounding::OnceAway] {
+                let case = Case { output, rounding, shifts: [28, 36], ..plain(channels, 6, 3, 1) };
+                let names = case.check();
+                assert!(cfg!(miri) || names == ["depthwise_x8_portable"]);
+                Case { multiplier: 2, fill: Fill::Either(0x80, 0x7f), ..case }.check();
             }
         }
     }

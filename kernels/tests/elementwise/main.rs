@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 #[path = "../common/mod.rs"]
 mod common;
+mod stream;
 use common::{Fill, Guarded, Random, assert_taken, fast, left_out};
 
 fn quants() -> Vec<Quant> {

@@ -97,7 +97,7 @@ impl Case {
         }
         let buffers = Buffers::new(self);
         let p = buffers.conv(self);
-        let mut expected = vec![0; p.rows() * p.out_channels];
+        let mut expected = vec![0; p.rows() * p.out_channels * p.output.elem.bits() / 8];
         reference::conv2d(&p, &buffers.input, &mut expected);
         let mut names = Vec::new();
         for choice in fast(KernelOp::Gemm) {
@@ -133,7 +133,7 @@ impl Case {
         while start < p.rows() {
             let rows = start..p.rows().min(start.saturating_add(cut));
             start = rows.end;
-            let mut out = Guarded::new(rows.len() * p.out_channels);
+            let mut out = Guarded::new(rows.len() * p.out_channels * p.output.elem.bits() / 8);
             let mut scratch = Guarded::new(scratch_len);
             kernel(rows, out.slice(), scratch.slice());
             scratch.checked();
@@ -190,12 +190,16 @@ impl Buffers {
                 _ => random.within(1 << 30, i32::MAX),
             });
             let spread = if case.weight.elem == ElemType::S4 { 34 } else { 38 };
+            let spread = spread - (case.output.elem.bits() as i32 - 8).min(8);
             shifts.push(match case.scales {
                 Scales::Ordinary => spread + (depth.ilog2() / 2) as i32 + random.within(-1, 1),
                 Scales::Wild => random.within(16, 62),
                 Scales::Shift(shift) => shift,
                 Scales::Ties => random.within(29, 36),
             });
+        }
+        if case.output.elem == ElemType::S32 {
+            (multipliers, shifts) = (Vec::new(), Vec::new());
         }
         Buffers { input, weights, bias, multipliers, shifts }
     }

@@ -85,7 +85,13 @@ fn extremes() {
 fn every_shift() {
     for shift in 16..=62 {
         for rounding in ROUNDINGS {
-            for out in [output(ElemType::S8, -128), output(ElemType::S8, 127), output(ElemType::U8, 255)] {
+            for out in [
+                output(ElemType::S8, -128),
+                output(ElemType::S8, 127),
+                output(ElemType::U8, 255),
+                output(ElemType::S16, -32768),
+                output(ElemType::S16, 32767),
+            ] {
                 for (depth, weight) in [(1, WEIGHTS[0]), (37, WEIGHTS[0]), (600, u8(3)), (9, S4)] {
                     let scales = Scales::Shift(shift);
                     Case { rounding, scales, weight, output: out, ..Case::matrix(13, depth, 33) }.check(&[]);
@@ -108,6 +114,24 @@ fn ties() {
     }
 }
 
+/// Outputs of 16 bits, and accumulators as they are: every edge of tiles and panels, in bands.
+#[test]
+fn wide_outputs() {
+    for weight in WEIGHTS {
+        for out in [output(ElemType::S16, 0), output(ElemType::S16, -700), output(ElemType::S32, 0)] {
+            for rows in [1, 2, 5, 6, 13] {
+                for columns in [1, 3, 8, 9, 16, 17, 31, 40] {
+                    for rounding in ROUNDINGS {
+                        let case = Case { weight, output: out, rounding, ..Case::matrix(rows, 19, columns) };
+                        case.check(&[3]);
+                        Case { fill: Fill::Ends, scales: Scales::Wild, ..case }.check(&[]);
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Clamps inside the range, as ReLU and ReLU6 make them, and a clamp to one value.
 #[test]
 fn clamps() {
@@ -116,6 +140,8 @@ fn clamps() {
         (ElemType::U8, 7, 7, 200),
         (ElemType::U8, 0, 0, 255),
         (ElemType::S8, 3, 9, 9),
+        (ElemType::S16, -300, -300, 2500),
+        (ElemType::S16, 32767, -32768, -5),
     ] {
         let clamped = Output { elem, zero_point, lo, hi };
         Case { output: clamped, ..Case::matrix(9, 40, 20) }.check(&[]);
@@ -237,6 +263,14 @@ fn any_output() -> impl Strategy<Value = Output> {
     })
 }
 
+/// The end of a convolution: also of 16 bits, or the accumulator.
+fn any_end() -> impl Strategy<Value = Output> {
+    let words = (-32768..32768i32, -32768..32768i32, -32768..32768i32).prop_map(|(zero_point, a, b)| {
+        Output { elem: ElemType::S16, zero_point, lo: a.min(b), hi: a.max(b) }
+    });
+    prop_oneof![4 => any_output(), 1 => words, 1 => Just(output(ElemType::S32, 0))]
+}
+
 fn any_weight() -> impl Strategy<Value = Quant> {
     prop_oneof![Just(WEIGHTS[0]), Just(S4), (0..256i32).prop_map(u8)]
 }
@@ -250,7 +284,7 @@ prop_compose! {
         input in any_output(),
         weight in any_weight(),
         rounding in select(ROUNDINGS.to_vec()),
-        output in any_output(),
+        output in any_end(),
         fill in select(vec![Fill::Random, Fill::Lowest, Fill::Highest, Fill::Ends]),
         scales in select(vec![Scales::Ordinary, Scales::Wild, Scales::Ties]),
         seed in any::<u64>(),

@@ -83,14 +83,26 @@ fn check_pools(batch: usize, window: Window, channels: usize, band: usize, seed:
             check_bands(&input, &expected, rows, band, run, &format!("{} {p:?}", kernel.kernel().name));
         }
     }
-    let p = MaxPool { batch, window, channels, elem: output.elem, lo: output.lo, hi: output.hi };
-    let mut expected = vec![0; rows * channels];
-    reference::max_pool(&p, &input, &mut expected);
+    check_maximum(
+        &MaxPool { batch, window, channels, elem: to.elem, lo: output.lo, hi: output.hi },
+        &input,
+        band,
+    );
+    // The same of 16 bits, from the same bytes twice.
+    let (lo, hi) = (256 * output.lo.min(127), 256 * output.hi.min(127));
+    let wide = MaxPool { batch, window, channels, elem: ElemType::S16, lo, hi };
+    check_maximum(&wide, &[input.clone(), input].concat(), band);
+}
+
+fn check_maximum(p: &MaxPool, input: &[u8], band: usize) {
+    let rows = p.batch * p.window.output_pixels();
+    let mut expected = vec![0; rows * p.channels * p.elem.bits() / 8];
+    reference::max_pool(p, input, &mut expected);
     for choice in fast(KernelOp::MaxPool) {
-        let kernel = choice.max_pool(KernelOp::MaxPool, &p).unwrap();
+        let kernel = choice.max_pool(KernelOp::MaxPool, p).unwrap();
         assert_eq!(kernel.kernel().isa, choice.isa);
-        let run = |input: &[u8], rows, output: &mut [u8]| kernel.run(&p, input, rows, output);
-        check_bands(&input, &expected, rows, band, run, &format!("{} {p:?}", kernel.kernel().name));
+        let run = |input: &[u8], rows, output: &mut [u8]| kernel.run(p, input, rows, output);
+        check_bands(input, &expected, rows, band, run, &format!("{} {p:?}", kernel.kernel().name));
     }
 }
 

@@ -1,14 +1,14 @@
 //! Convolution, depthwise convolution, fully connected layer.
 
-use dyadic_format::OpKind;
 use dyadic_format::operator::ConvParams;
+use dyadic_format::{OpKind, Rule};
 use dyadic_kernels::ElemType;
 use dyadic_kernels::geometry::{Axis, LIMIT, Window};
 use dyadic_kernels::params::Conv;
 use dyadic_kernels::registry::KernelOp;
-use dyadic_kernels::requant::Dyadic;
+use dyadic_kernels::requant::{Dyadic, Rounding};
 
-use super::operator::{ACTIVATIONS, Operator};
+use super::operator::{ACTIVATIONS, NARROW, Operator};
 use super::{KernelName, Lowering, named, quant, weights};
 use crate::error::LoadError;
 use crate::step::{Action, ConvStep, Rows};
@@ -105,12 +105,12 @@ fn finish(
     let Geometry { batch, window, in_channels, out_channels, groups } = geometry;
     check_window(op, &window)?;
     check_types(op)?;
-    let constants = op.constants(p.constants_first, 3 * out_channels);
-    check_factors(op, p, out_channels)?;
-    // The file was checked to hold three constants per channel of the output.
-    let (bias, factors) =
-        op.view.constants()[p.constants_first as usize..][..3 * out_channels].split_at(out_channels);
-    let (multipliers, shifts) = factors.split_at(out_channels);
+    let count = op.rule().constants_per_channel() * out_channels;
+    // The file was checked to hold them.
+    let words = &op.view.constants()[p.constants_first as usize..][..count];
+    let (bias, factors) = words.split_at(out_channels);
+    let (multipliers, shifts) = factors.split_at(factors.len() / 2);
+    check_factors(op, multipliers, shifts)?;
     let params = Conv {
         batch,
         window,
@@ -123,7 +123,8 @@ fn finish(
         bias,
         multipliers,
         shifts,
-        rounding: op.rounding()?,
+        // Accumulators that are given as they are round nothing.
+        rounding: if op.rule() == Rule::Accumulate { Rounding::Once } else { op.rounding()? },
         output: op.end(p.lo, p.hi),
     };
     let input = op.source(0)?;
@@ -132,7 +133,7 @@ fn finish(
         kernel,
         params: Conv { bias: &[], multipliers: &[], shifts: &[], weights: &[], ..params },
         weights: weights::bind(op, kernel.kernel(), &params, state)?,
-        constants,
+        constants: op.constants(p.constants_first, count),
         scratch: (kernel.kernel().scratch)(&params),
         input,
     };
@@ -141,18 +142,16 @@ fn finish(
 
 fn check_types(op: &Operator) -> Result<(), LoadError> {
     let weights = op.input(1);
-    op.require_elem(op.input(0), "input type", &ACTIVATIONS)?;
-    op.require_elem(op.output(), "output type", &ACTIVATIONS)?;
+    op.require_elem(op.input(0), "input type", &NARROW)?;
+    let outputs: &[ElemType] = if op.rule() == Rule::Accumulate { &[ElemType::S32] } else { &ACTIVATIONS };
+    op.require_elem(op.output(), "output type", outputs)?;
     op.require_elem(weights, "weight type", &[ElemType::S8, ElemType::S4, ElemType::U8])?;
     let symmetric = op.elem(weights) == ElemType::U8 || weights.zero_point == 0;
     op.require(symmetric, "weight zero point", weights.zero_point, "0 for signed weights")
 }
 
 /// Every multiplier and shift, channel by channel.
-fn check_factors(op: &Operator, p: &ConvParams, channels: usize) -> Result<(), LoadError> {
-    // The file was checked to hold three constants per channel of the output.
-    let constants = &op.view.constants()[p.constants_first as usize..][..3 * channels];
-    let (multipliers, shifts) = constants[channels..].split_at(channels);
+fn check_factors(op: &Operator, multipliers: &[i32], shifts: &[i32]) -> Result<(), LoadError> {
     for (channel, (&multiplier, &shift)) in multipliers.iter().zip(shifts).enumerate() {
         if Dyadic::new(multiplier, shift).is_none() {
             let found = format_args!("{multiplier} / 2^{shift} in channel {channel}");

@@ -2,13 +2,12 @@
 
 use dyadic_format::Rule;
 use dyadic_format::operator::{AddParams, MulParams, TableParams};
-use dyadic_kernels::ElemType;
 use dyadic_kernels::isa::IsaKind;
-use dyadic_kernels::params::{Add, AddRule, Dims, Mul};
+use dyadic_kernels::params::{Add, AddRule, Dims, Mul, Requantize};
 use dyadic_kernels::registry::{Choice, KernelOp};
 use dyadic_kernels::requant::Dyadic;
 
-use super::operator::{ACTIVATIONS, BYTES, Operator};
+use super::operator::{ACTIVATIONS, BYTES, NARROW, Operator};
 use super::{KernelName, named, quant};
 use crate::error::LoadError;
 use crate::step::{Action, Elements, Whole};
@@ -94,9 +93,8 @@ fn add_rule(op: &Operator, p: &AddParams) -> Result<AddRule, LoadError> {
 pub(super) fn mul(op: &Operator, p: &MulParams) -> Result<(Action, KernelName), LoadError> {
     let shapes = broadcast(op)?;
     // Products of two centred 8-bit values fit 32 bits.
-    let narrow = [ElemType::U8, ElemType::S8, ElemType::U4, ElemType::S4];
-    op.require_elem(op.input(0), "type", &narrow)?;
-    op.require_elem(op.input(1), "type", &narrow)?;
+    op.require_elem(op.input(0), "type", &NARROW)?;
+    op.require_elem(op.input(1), "type", &NARROW)?;
     op.require_elem(op.output(), "output type", &ACTIVATIONS)?;
     let params = Mul {
         first: quant(op.input(0)),
@@ -126,18 +124,26 @@ pub(super) fn table(
 }
 
 /// Another scale, zero point or integer type.
-pub(super) fn requantize(op: &Operator, p: &MulParams) -> Result<(Action, KernelName), LoadError> {
+pub(super) fn requantize(
+    op: &Operator,
+    p: &MulParams,
+    choice: Choice,
+) -> Result<(Action, KernelName), LoadError> {
     op.require_elem(op.output(), "output type", &ACTIVATIONS)?;
     same_elements(op)?;
-    let whole = Whole::Requantize {
+    let params = Requantize {
         from: quant(op.input(0)),
         scale: op.dyadic(p.multiplier, p.shift)?,
         rounding: op.rounding()?,
         to: op.end(p.lo, p.hi),
-        count: op.elements(op.output()),
-        input: op.source(0)?,
     };
-    Ok((Action::Whole(whole), ("requantize_reference", IsaKind::Reference)))
+    let input = op.source(0)?;
+    if [params.from.elem, params.to.elem].iter().any(|elem| elem.bits() < 8) {
+        let whole = Whole::Requantize { params, count: op.elements(op.output()), input };
+        return Ok((Action::Whole(whole), ("requantize_reference", IsaKind::Reference)));
+    }
+    let kernel = op.chosen(choice.requantize(KernelOp::Requantize, &params), KernelOp::Requantize)?;
+    Ok((Action::Elements(Elements::Requantize { kernel, params, input }), named(kernel.kernel())))
 }
 
 fn same_elements(op: &Operator) -> Result<(), LoadError> {

@@ -255,6 +255,8 @@ impl<'v> Operator<'v> {
 
 /// 8-bit types.
 pub(super) const BYTES: [ElemType; 2] = [ElemType::U8, ElemType::S8];
+/// Types that matrix products and products of activations take: 8 bits or fewer.
+pub(super) const NARROW: [ElemType; 4] = [ElemType::U8, ElemType::S8, ElemType::U4, ElemType::S4];
 /// Types of activations: 16 bits or fewer.
 pub(super) const ACTIVATIONS: [ElemType; 5] =
     [ElemType::U8, ElemType::S8, ElemType::U4, ElemType::S4, ElemType::S16];

@@ -132,9 +132,8 @@ impl Rows {
 impl ConvStep {
     /// The parameters with what they borrow. A kernel for packed weights reads its own argument, not these.
     fn params<'a>(&self, file: &'a [u8], weights: &'a [u8]) -> Conv<'a> {
-        let channels = self.params.out_channels;
-        let (bias, rest) = words(file, &self.constants).split_at(channels);
-        let (multipliers, shifts) = rest.split_at(channels);
+        let (bias, factors) = words(file, &self.constants).split_at(self.params.out_channels);
+        let (multipliers, shifts) = factors.split_at(factors.len() / 2);
         Conv { weights, bias, multipliers, shifts, ..self.params }
     }
 
@@ -187,6 +186,13 @@ impl Elements {
                     kernel.run(entries, input, out);
                 });
             }
+            Elements::Requantize { kernel, params, input } => {
+                let input = inputs.get(input);
+                let banded = elements(output, params.to.elem, bands, context.parallel);
+                banded.run(&|units, out, _| {
+                    kernel.run(params, &input[part(input, params.from.elem, &units)], out);
+                });
+            }
         }
     }
 }
@@ -202,8 +208,8 @@ impl Whole {
             }
             Whole::Mean { kernel, params, input } => kernel.run(params, inputs.get(input), output),
             Whole::Softmax { kernel, params, input } => kernel.run(params, inputs.get(input), output),
-            Whole::Requantize { from, scale, rounding, to, count, input } => {
-                reference::requantize(*from, *scale, *rounding, *to, *count, inputs.get(input), output);
+            Whole::Requantize { params: p, count, input } => {
+                reference::requantize(p.from, p.scale, p.rounding, p.to, *count, inputs.get(input), output);
             }
         }
     }

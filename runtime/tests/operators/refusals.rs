@@ -37,6 +37,16 @@ pub fn one(
     b
 }
 
+/// The convolution with inputs of 16 bits.
+fn wide_input(mut b: Builder) -> Builder {
+    let input = &mut b.contents.tensors[0];
+    (input.elem, input.bytes, input.lo, input.hi) = (5, 2 * input.bytes, S16.min(), S16.max());
+    let room = input.bytes.next_multiple_of(64);
+    b.contents.tensors[2].offset += room;
+    b.contents.arena_bytes += room;
+    b
+}
+
 pub fn conv(
     change: impl Fn(&mut ConvParams),
     input: &[usize],
@@ -97,6 +107,7 @@ fn convolutions() {
         ),
         ("weight type", conv(plain, x, (S16, w, 0), (U8, y), Params::Conv2d)),
         ("output type", conv(plain, x, (S8, w, 0), (S32, y), Params::Conv2d)),
+        ("input type", wide_input(conv(plain, x, (S8, w, 0), (U8, y), Params::Conv2d))),
         ("weight zero point", conv(plain, x, (S8, w, 1), (U8, y), Params::Conv2d)),
         ("weight shape", conv(plain, x, (S8, w, 0), (U8, y), Params::FullyConnected)),
         ("input elements", conv(plain, &[9, 7], (S8, &[6, 8], 0), (U8, &[8, 6]), Params::FullyConnected)),

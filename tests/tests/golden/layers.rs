@@ -2,10 +2,12 @@
 
 use dyadic_compiler::quantize::{Contract, factors};
 use dyadic_kernels::geometry::{Axis, Window};
-use dyadic_kernels::params::{AveragePool, AverageRule, Conv, Dims, MAX_RANK, MaxPool, Mean, Softmax};
+use dyadic_kernels::params::{
+    AveragePool, AverageRule, Conv, Dims, MAX_RANK, MaxPool, Mean, Output, Softmax,
+};
 use dyadic_kernels::registry::{Choice, KernelOp};
 use dyadic_kernels::requant::{Dyadic, Rounding};
-use dyadic_kernels::{pack, reference};
+use dyadic_kernels::{ElemType, pack, reference};
 
 use crate::choices;
 use crate::vector::{Case, bytes, cases};
@@ -55,6 +57,10 @@ fn convolutions() {
             };
             let expected = case.tensor(p.output.elem, field);
             check_convolution(&case, &p, &expected);
+            let elem = ElemType::S32;
+            let output = Output { elem, zero_point: 0, lo: elem.min(), hi: elem.max() };
+            let raw = Conv { multipliers: &[], shifts: &[], output, ..p };
+            check_convolution(&case, &raw, &case.tensor(elem, "acc"));
         }
     }
 }

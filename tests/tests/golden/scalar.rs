@@ -2,7 +2,7 @@
 
 use dyadic_compiler::quantize::factors;
 use dyadic_format::operator::ScaleProduct;
-use dyadic_kernels::params::{Add, AddRule, Dims, Mul, Output, Quant};
+use dyadic_kernels::params::{Add, AddRule, Dims, Mul, Output, Quant, Requantize};
 use dyadic_kernels::registry::KernelOp;
 use dyadic_kernels::requant::{Dyadic, Rounding, rescale, saturate};
 use dyadic_kernels::{ElemType, reference};
@@ -17,6 +17,8 @@ pub const FILES: &[&str] = &[
     "requant_f64",
     "add_joint",
     "add_separate",
+    "add_wide",
+    "requantize",
     "add_tflite",
     "mul",
     "conversions",
@@ -65,10 +67,10 @@ fn fully_connected_of_float64() {
     }
 }
 
-fn check_add(case: &Case, rule: AddRule, subtract: bool) {
+fn check_add(case: &Case, [first, second]: [&str; 2], rule: AddRule, subtract: bool) {
     let p = Add {
-        first: case.quant("type", "za"),
-        second: case.quant("type", "zb"),
+        first: case.quant(first, "za"),
+        second: case.quant(second, "zb"),
         subtract,
         rule,
         output: case.output("out_type"),
@@ -96,17 +98,43 @@ fn check_add(case: &Case, rule: AddRule, subtract: bool) {
 fn additions() {
     for case in cases("add_joint") {
         let rule = AddRule::Joint { m1: case.i32("m1"), m2: case.i32("m2"), shift: case.i32("s") };
-        check_add(&case, rule, false);
+        check_add(&case, ["type"; 2], rule, false);
     }
     for case in cases("add_separate") {
         let rule = AddRule::Separate { first: case.factor("m1", "s1"), second: case.factor("m2", "s2") };
-        check_add(&case, rule, false);
+        check_add(&case, ["type"; 2], rule, false);
     }
     for case in cases("add_tflite") {
         let (m, s) = (case.list("m"), case.list("s"));
         let factor = |i: usize| Dyadic::new(m[i], s[i]).unwrap();
         let rule = AddRule::Tflite { first: factor(0), second: factor(1), sum: factor(2) };
-        check_add(&case, rule, case.flag("subtract"));
+        check_add(&case, ["type"; 2], rule, case.flag("subtract"));
+    }
+}
+
+#[test]
+fn additions_of_streams() {
+    for case in cases("add_wide") {
+        let rule = match case.text("rule") {
+            "joint" => AddRule::Joint { m1: case.i32("m1"), m2: case.i32("m2"), shift: case.i32("s") },
+            _ => AddRule::Separate { first: case.factor("m1", "s1"), second: case.factor("m2", "s2") },
+        };
+        check_add(&case, ["type_a", "type_b"], rule, case.flag("subtract"));
+    }
+}
+
+#[test]
+fn requantizations_of_streams() {
+    for case in cases("requantize") {
+        let (from, to, scale) = (case.quant("type", "zx"), case.output("out_type"), case.factor("m", "s"));
+        let p = Requantize { from, scale, rounding: Rounding::Once, to };
+        let (input, expected) = (case.tensor(from.elem, "in"), case.tensor(to.elem, "out"));
+        for choice in choices() {
+            let kernel = choice.requantize(KernelOp::Requantize, &p).unwrap();
+            let mut actual = vec![0xa5; expected.len()];
+            kernel.run(&p, &input, &mut actual);
+            assert_eq!(actual, expected, "{} by {}", case.name, kernel.kernel().name);
+        }
     }
 }
 

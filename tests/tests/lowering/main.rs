@@ -2,6 +2,9 @@
 //! rules say, or they are refused in the report.
 #![forbid(unsafe_code)]
 
+mod graph;
+mod stream;
+
 use dyadic_compiler::import::tflite::author::Author;
 use dyadic_compiler::import::tflite::{
     Activation, ElemType, FullyConnectedOptions, OpCode, Options, Quant, StridedSliceOptions, WeightsFormat,

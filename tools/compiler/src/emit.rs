@@ -15,6 +15,7 @@ use crate::quantize::scale::to_record;
 use crate::records::{Program, elem_code, interval};
 
 mod convolution;
+mod limits;
 mod params;
 
 pub use params::{table_function, table_of};
@@ -238,6 +239,7 @@ impl<'a> Emitter<'a> {
             let reason = format!("{} inputs where a record counts at most {}", node.inputs.len(), u16::MAX);
             return Err(EmitError::Contract { node: name(node), reason });
         }
+        self.check_limits(node)?;
         let (rule, params, tables) = match &node.op {
             Op::Conv(conv) => {
                 let (rule, params) = self.convolution(node, conv).map_err(failed)?;

@@ -10,7 +10,7 @@ use dyadic_kernels::registry::{Accepts, KERNELS, KernelOp, Layout};
 use dyadic_kernels::requant::Rounding;
 
 use crate::options::Options;
-use crate::records::{Program, output, quant, rounding};
+use crate::records::{Program, conv_constants, output, quant, rounding};
 
 /// Layout numbers of the file.
 pub const fn layout_number(layout: Layout) -> Option<u32> {
@@ -91,9 +91,8 @@ pub fn convolution<'a>(program: &Program<'a>, op: &OperatorRecord) -> Option<(Ke
     let (from, weights, to) = (program.input(op, 0), program.input(op, 1), program.output(op));
     let extent = |t: &dyadic_format::TensorRecord, axis: usize| t.shape().get(axis).map(|&e| e as usize);
     let out_channels = extent(weights, 0)?;
-    let constants = program.constants.get(params.constants_first as usize..)?.get(..3 * out_channels)?;
-    let (bias, rest) = constants.split_at(out_channels);
-    let (multipliers, shifts) = rest.split_at(out_channels);
+    let rule = dyadic_format::Rule::from_number(op.rule)?;
+    let [bias, multipliers, shifts] = conv_constants(program, &params, rule, out_channels)?;
     let (batch, window, in_channels) = if matches!(kind, dyadic_format::OpKind::FullyConnected) {
         let depth = extent(weights, 1)?;
         let elements: usize = from.shape().iter().map(|&e| e as usize).product();
@@ -101,7 +100,6 @@ pub fn convolution<'a>(program: &Program<'a>, op: &OperatorRecord) -> Option<(Ke
     } else {
         (extent(from, 0)?, window(&params, from, weights, to)?, extent(from, 3)?)
     };
-    let rounding = dyadic_format::Rule::from_number(op.rule).and_then(rounding).unwrap_or(Rounding::Once);
     let conv = Conv {
         batch,
         window,
@@ -114,7 +112,7 @@ pub fn convolution<'a>(program: &Program<'a>, op: &OperatorRecord) -> Option<(Ke
         bias,
         multipliers,
         shifts,
-        rounding,
+        rounding: rounding(rule).unwrap_or(Rounding::Once),
         output: output(to, params.lo, params.hi),
     };
     Some((kernel_op, conv))

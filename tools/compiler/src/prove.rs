@@ -11,7 +11,7 @@ use dyadic_kernels::params::Quant;
 use dyadic_kernels::reference::add_value;
 use dyadic_kernels::requant::{Dyadic, Rounding, rescale};
 
-use crate::records::{Program, addition, elem_of, factor, output, quant, rounding};
+use crate::records::{Program, addition, conv_constants, elem_of, factor, output, quant, rounding};
 
 /// An inclusive range of values.
 pub type Range = (i32, i32);
@@ -141,15 +141,17 @@ fn convolution(
 ) -> (Range, Vec<Interval>) {
     let (weights, out) = (program.input(op, 1), program.output(op));
     let channels = out.shape().last().copied().unwrap_or(1) as usize;
-    let constants = &program.constants[p.constants_first as usize..][..3 * channels];
-    let (bias, rest) = constants.split_at(channels);
+    let [bias, multipliers, shifts] = conv_constants(program, p, rule, channels).unwrap_or_default();
     let zero_point = program.input(op, 0).zero_point;
     let centred = (i64::from(input.0) - i64::from(zero_point), i64::from(input.1) - i64::from(zero_point));
     let intervals = channel_intervals(quant(weights), program.constant(weights), bias, centred);
     let end = output(out, p.lo, p.hi);
     let at = |acc: i64, c: usize| {
-        let d = Dyadic { multiplier: rest[c], shift: rest[channels + c] };
-        end.saturate(rescale(acc.clamp(i32::MIN.into(), i32::MAX.into()) as i32, d, round(rule)))
+        let acc = acc.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        if rule == Rule::Accumulate {
+            return acc;
+        }
+        end.saturate(rescale(acc, Dyadic { multiplier: multipliers[c], shift: shifts[c] }, round(rule)))
     };
     let range = intervals.iter().enumerate().map(|(c, &(lo, hi))| (at(lo, c), at(hi, c))).reduce(union);
     (range.unwrap_or((p.lo, p.hi)), intervals)

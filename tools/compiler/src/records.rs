@@ -1,7 +1,7 @@
 //! Format records to kernel parameters, for the parts of the compiler that reason about a finished program: the
 //! proofs and `verify`. (The runtime has its own, stricter way: it must refuse what this may assume.)
 
-use dyadic_format::operator::{AddParams, MulParams, Rule};
+use dyadic_format::operator::{AddParams, ConvParams, MulParams, Rule};
 use dyadic_format::records::IntervalRecord;
 use dyadic_format::{Contents, ElemCode, ModelView, OperatorRecord, TensorRecord};
 use dyadic_kernels::ElemType;
@@ -126,8 +126,23 @@ pub fn rounding(rule: Rule) -> Option<Rounding> {
             None
         }
         Rule::BilinearSingle | Rule::Nearest | Rule::NearestSingle => None,
-        Rule::Move | Rule::Max | Rule::ArgMax => None,
+        Rule::Move | Rule::Max | Rule::ArgMax | Rule::Accumulate => None,
     }
+}
+
+/// Bias, multipliers and shifts of a convolution with so many output channels; the latter are empty where the accumulator
+/// is the output. `None` where they lie outside the section.
+pub fn conv_constants<'a>(
+    program: &Program<'a>,
+    p: &ConvParams,
+    rule: Rule,
+    channels: usize,
+) -> Option<[&'a [i32]; 3]> {
+    let count = rule.constants_per_channel() * channels;
+    let (bias, factors) =
+        program.constants.get(p.constants_first as usize..)?.get(..count)?.split_at(channels);
+    let (multipliers, shifts) = factors.split_at(factors.len() / 2);
+    Some([bias, multipliers, shifts])
 }
 
 /// The factor of a product or requantization.

@@ -93,6 +93,8 @@ fn convolution_parameters() {
         ("multiplier not normal", |c| c.constants[2] = (1 << 30) - 1, Field("multiplier", (1 << 30) - 1), Constants, 4 * 2),
         ("multiplier below zero", |c| c.constants[3] = -1, Field("multiplier", -1), Constants, 4 * 3),
         ("shift 15", |c| c.constants[4] = 15, Field("shift", 15), Constants, 4 * 4),
+        ("clamp of an accumulator", |c| c.operators[FULLY].rule = 23, Field("clamp", -128), Operators, p(FULLY, 32)),
+        ("accumulators of 8 bits", |c| { c.operators[FULLY].rule = 23; set(c, FULLY, 32, i32::MIN) }, Field("clamp", -(1 << 31)), Operators, p(FULLY, 32)),
         ("shift 63", |c| c.constants[5] = 63, Field("shift", 63), Constants, 4 * 5),
     ]);
 }

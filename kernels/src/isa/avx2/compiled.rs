@@ -3,7 +3,19 @@
 use core::ops::Range;
 
 use crate::ops;
-use crate::params::{ArgMax, AveragePool, MaxPool, Mean, Resize};
+use crate::params::{Add, ArgMax, AveragePool, MaxPool, Mean, Requantize, Resize};
+
+/// See [`crate::registry::AddFn`].
+#[target_feature(enable = "avx2")]
+pub(crate) fn add_stream(p: &Add, first: Option<&[u8]>, second: &[u8], output: &mut [u8]) {
+    ops::stream::add(p, first, second, output);
+}
+
+/// See [`crate::registry::RequantizeFn`].
+#[target_feature(enable = "avx2")]
+pub(crate) fn requantize(p: &Requantize, input: &[u8], output: &mut [u8]) {
+    ops::stream::requantize(p, input, output);
+}
 
 /// See [`crate::registry::AveragePoolFn`].
 #[target_feature(enable = "avx2")]
@@ -15,6 +27,12 @@ pub(crate) fn average_pool(p: &AveragePool, input: &[u8], pixels: Range<usize>, 
 #[target_feature(enable = "avx2")]
 pub(crate) fn max_pool(p: &MaxPool, input: &[u8], pixels: Range<usize>, output: &mut [u8]) {
     ops::pool::max_pool(p, input, pixels, output);
+}
+
+/// See [`crate::registry::MaxPoolFn`].
+#[target_feature(enable = "avx2")]
+pub(crate) fn max_pool_words(p: &MaxPool, input: &[u8], pixels: Range<usize>, output: &mut [u8]) {
+    ops::pool::max_pool_words(p, input, pixels, output);
 }
 
 /// See [`crate::registry::MeanFn`].

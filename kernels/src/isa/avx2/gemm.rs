@@ -6,11 +6,15 @@
 use core::arch::x86_64::*;
 use core::ops::Range;
 
-use super::{Avx2, Factors, Narrow, ONCE, ONCE_AWAY, TWICE, load_8x32};
+use super::{Avx2, Factors, load_8x32};
 use crate::ops::gemm::{Centre, GemmIsa, Tile, Weights};
-use crate::pack::panels::{COLUMNS, PAIR_BYTES};
+use crate::pack::panels::PAIR_BYTES;
 use crate::params::Conv;
 use crate::requant::Rounding;
+
+mod rows;
+
+use rows::End;
 
 /// Rows of a full tile.
 const ROWS: usize = 6;
@@ -23,7 +27,7 @@ pub(crate) struct Columns {
     /// Whether any factor needs [`Factors::scale_up`].
     scaled_up: bool,
     rounding: Rounding,
-    narrow: Narrow,
+    end: End,
     /// Channels that exist, 1 to 16.
     width: usize,
 }
@@ -91,15 +95,16 @@ fn columns(p: &Conv, channels: Range<usize>) -> Columns {
     let middle = channels.end.min(channels.start + 8);
     let halves = [channels.start..middle, middle..channels.end];
     let bias = |half: &Range<usize>| load_8x32(&p.bias[half.clone()], 0);
-    let factors =
-        |half: &Range<usize>| Factors::new(&p.multipliers[half.clone()], &p.shifts[half.clone()], p.rounding);
-    let factors = [factors(&halves[0]), factors(&halves[1])];
+    let factors = halves.each_ref().map(|half| match p.is_raw() {
+        true => Factors::new(&[], &[], p.rounding),
+        false => Factors::new(&p.multipliers[half.clone()], &p.shifts[half.clone()], p.rounding),
+    });
     Columns {
         bias: [bias(&halves[0]), bias(&halves[1])],
         factors,
         scaled_up: factors.iter().any(Factors::scales_up),
         rounding: p.rounding,
-        narrow: Narrow::new(&p.output),
+        end: End::new(&p.output),
         width: channels.len(),
     }
 }
@@ -168,66 +173,25 @@ fn tile<const MR: usize, const HALVES: usize, const WEIGHTS: u8>(
     } else {
         multiply::<MR, HALVES, WEIGHTS>(t, &mut acc);
     }
-    let width = columns.width;
-    assert!((MR - 1) * pitch + width <= output.len() && width <= pitch && width <= 8 * HALVES);
-    let mut r = 0;
-    while r < MR {
-        // The last row of an odd tile goes with itself.
-        let second = if r + 1 < MR { r + 1 } else { r };
-        let both = match columns.rounding {
-            Rounding::Once => columns.finish::<HALVES, ONCE>(acc[r], acc[second]),
-            Rounding::Twice => columns.finish::<HALVES, TWICE>(acc[r], acc[second]),
-            Rounding::OnceAway => columns.finish::<HALVES, ONCE_AWAY>(acc[r], acc[second]),
-        };
-        store_row(_mm256_castsi256_si128(both), &mut output[r * pitch..], width);
-        if second > r {
-            store_row(_mm256_extracti128_si256::<1>(both), &mut output[second * pitch..], width);
-        }
-        r += 2;
-    }
-}
-
-impl Columns {
-    /// Rescales and narrows two rows: 16 bytes each.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn finish<const HALVES: usize, const ROUNDING: u8>(
-        &self,
-        mut first: [__m256i; HALVES],
-        mut second: [__m256i; HALVES],
-    ) -> __m256i {
-        for half in 0..HALVES {
-            let factors = &self.factors[half];
-            if self.scaled_up {
-                first[half] = factors.scale_up(first[half]);
-                second[half] = factors.scale_up(second[half]);
+    let row = columns.row_bytes();
+    assert!((MR - 1) * pitch + row <= output.len() && row <= pitch && columns.width <= 8 * HALVES);
+    if let End::Bytes(narrow) = columns.end {
+        let mut r = 0;
+        while r < MR {
+            // The last row of an odd tile goes with itself.
+            let second = if r + 1 < MR { r + 1 } else { r };
+            let both = columns.bytes(&narrow, acc[r], acc[second]);
+            rows::store(_mm256_castsi256_si128(both), &mut output[r * pitch..], row);
+            if second > r {
+                rows::store(_mm256_extracti128_si256::<1>(both), &mut output[second * pitch..], row);
             }
-            first[half] = factors.round::<ROUNDING>(first[half]);
-            second[half] = factors.round::<ROUNDING>(second[half]);
+            r += 2;
         }
-        self.narrow.narrow([first[0], first[HALVES - 1], second[0], second[HALVES - 1]])
-    }
-}
-
-/// The first `width` bytes of `bytes`, at the start of `output`.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn store_row(bytes: __m128i, output: &mut [u8], width: usize) {
-    let output = &mut output[..width];
-    if let Ok(row) = <&mut [u8; COLUMNS]>::try_from(&mut *output) {
-        // SAFETY: `row` is 16 writable bytes.
-        unsafe { _mm_storeu_si128(row.as_mut_ptr().cast(), bytes) };
         return;
     }
-    let mut row = [0u8; COLUMNS];
-    // SAFETY: `row` is 16 writable bytes.
-    unsafe { _mm_storeu_si128(row.as_mut_ptr().cast(), bytes) };
-    let mut at = 0;
-    for part in [8, 4, 2, 1] {
-        if width & part != 0 {
-            output[at..at + part].copy_from_slice(&row[at..at + part]);
-            at += part;
-        }
+    // By value, so that the accumulators stay in registers.
+    for r in 0..MR {
+        columns.store_wide(acc[r], &mut output[r * pitch..][..row]);
     }
 }
 

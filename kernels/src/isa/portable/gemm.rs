@@ -7,6 +7,7 @@ use crate::ops::gemm::{Centre, GemmIsa, Tile, Weights};
 use crate::pack::panels::{COLUMNS, PAIR_BYTES};
 use crate::params::{Conv, Output};
 use crate::requant::{Dyadic, Rounding, rescale};
+use crate::types::ElemType;
 
 /// Rows of a full tile.
 const ROWS: usize = 4;
@@ -37,7 +38,9 @@ impl GemmIsa for Portable {
         };
         for (column, channel) in channels.enumerate() {
             columns.bias[column] = p.bias[channel];
-            columns.dyadic[column] = p.dyadic(channel);
+            if !p.is_raw() {
+                columns.dyadic[column] = p.dyadic(channel);
+            }
         }
         columns
     }
@@ -91,9 +94,29 @@ fn tile<const MR: usize>(t: &Tile, columns: &Columns, output: &mut [u8], pitch: 
         Weights::S4(panel) => multiply_s4(t, panel.as_chunks().0, &mut acc),
     }
     for (r, acc) in acc.iter().enumerate() {
-        let row = &mut output[r * pitch..r * pitch + columns.width];
-        for ((out, &acc), &dyadic) in row.iter_mut().zip(acc).zip(&columns.dyadic) {
-            *out = columns.output.saturate(rescale(acc, dyadic, columns.rounding)) as u8;
+        columns.store(acc, &mut output[r * pitch..]);
+    }
+}
+
+impl Columns {
+    /// The outputs of one row, at the start of `row`.
+    #[inline]
+    fn store(&self, acc: &[i32; COLUMNS], row: &mut [u8]) {
+        let value = |(&acc, &dyadic)| self.output.saturate(rescale(acc, dyadic, self.rounding));
+        let values = acc.iter().zip(&self.dyadic).map(value);
+        match self.output.elem {
+            ElemType::S32 => {
+                let row = &mut row.as_chunks_mut::<4>().0[..self.width];
+                row.iter_mut().zip(acc).for_each(|(out, acc)| *out = acc.to_le_bytes());
+            }
+            ElemType::S16 => {
+                let row = &mut row.as_chunks_mut::<2>().0[..self.width];
+                row.iter_mut().zip(values).for_each(|(out, value)| *out = (value as i16).to_le_bytes());
+            }
+            ElemType::U8 | ElemType::S8 | ElemType::U4 | ElemType::S4 => {
+                let row = &mut row[..self.width];
+                row.iter_mut().zip(values).for_each(|(out, value)| *out = value as u8);
+            }
         }
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn accepts(p: &Conv) -> bool {
         Rounding::OnceAway => false,
         Rounding::Twice => p.bias.iter().all(|bias| bias.unsigned_abs() < room),
     };
-    super::accepts(p) && weights && taps <= MAX_TAPS && fits
+    super::accepts(p) && super::is_byte(p.output.elem) && weights && taps <= MAX_TAPS && fits
 }
 
 /// How the output is cut, and what a tile of it needs.

@@ -2,6 +2,7 @@
 
 use dyadic_format::operator::{ConvParams, ScaleProduct};
 use dyadic_format::{Params, Rule};
+use dyadic_kernels::ElemType;
 use dyadic_kernels::params::Quant;
 use dyadic_kernels::requant::Dyadic;
 
@@ -21,11 +22,13 @@ impl Emitter<'_> {
         };
         let channels = conv.bias.len();
         let mut dyadics = Vec::with_capacity(channels);
-        for c in 0..channels {
+        let raw = to.elem == ElemType::S32;
+        for c in 0..if raw { 0 } else { channels } {
             let scale = weights.scales.get(c).copied().unwrap_or(weights.scale());
             dyadics.push(factors::convolution(from.scale(), scale, to.scale(), product)?);
         }
         let rule = match (self.contract, conv.kind) {
+            _ if raw => Rule::Accumulate,
             (Contract::Dyadic, _) => Rule::RequantOnce,
             (Contract::Tflite, ConvKind::Conv2d | ConvKind::Depthwise) => Rule::RequantTwice,
             (Contract::Tflite, ConvKind::FullyConnected) => {

@@ -1,5 +1,7 @@
 //! A clamp that follows a node with the same quantization becomes the node's own clamp.
 
+use dyadic_kernels::ElemType;
+
 use crate::ir::{Activation, Function, Graph, Op};
 
 pub(super) fn run(graph: &mut Graph) {
@@ -8,7 +10,9 @@ pub(super) fn run(graph: &mut Graph) {
         let Op::Unary(Function::Clamp(activation)) = node.op else { continue };
         let (input, output) = (node.inputs[0], node.output);
         let same = graph.tensors[input].same_quantization(&graph.tensors[output]);
-        if !same || !graph.has_one_reader(input) {
+        // Raw accumulators are not clamped where they are made.
+        let raw = graph.tensors[input].elem == ElemType::S32;
+        if !same || raw || !graph.has_one_reader(input) {
             continue;
         }
         let Some(producer) = graph.producer(input) else { continue };

@@ -25,6 +25,13 @@ pub fn convolution(
     from_real(product / f64::from(output))
 }
 
+/// Whether `output` is the scale of the accumulators of a convolution: `input * weight`, but for a rounding or two of
+/// float32 on the way.
+pub fn follows(input: f32, weight: f32, output: f32) -> bool {
+    let (product, output) = (f64::from(input) * f64::from(weight), f64::from(output));
+    (product - output).abs() <= output / 1_048_576.0
+}
+
 /// Factor of a rescale in one tensor's place, all in float64.
 ///
 /// # Errors

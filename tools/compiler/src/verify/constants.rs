@@ -88,7 +88,7 @@ impl Checker<'_, '_> {
                 self.factor(&p, factors::product(input, second, output, self.contract)?)
             }
             Params::Requantize(p) => {
-                self.whole(to, p.lo, p.hi)?;
+                self.clamp(to, p.lo, p.hi)?;
                 self.factor(&p, factors::rescale(input, output)?)
             }
             Params::Mean(p) => {
@@ -151,6 +151,12 @@ impl Checker<'_, '_> {
         let single = self.contract == Contract::Tflite && op.kind != OpKind::FullyConnected as u16;
         equal("product of the scales", product == ScaleProduct::Double || single, true)?;
         let scales = self.view.scales(weights);
+        if op.rule == Rule::Accumulate as u16 {
+            equal("number of scales of raw accumulators", self.view.scales(to).len(), 1)?;
+            let follows = |weight| factors::follows(input, from_record(weight), output);
+            equal("scale of raw accumulators follows", true, scales.iter().all(follows))?;
+            return self.whole(to, p.lo, p.hi);
+        }
         let channels = to.shape().last().copied().unwrap_or(1) as usize;
         let constants = &self.view.constants()[p.constants_first as usize..][..3 * channels];
         for c in 0..channels {

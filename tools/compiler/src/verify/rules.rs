@@ -8,10 +8,14 @@ use crate::quantize::Contract;
 /// The rules that `contract` has for operators of that kind.
 pub(super) const fn rules(kind: OpKind, contract: Contract) -> &'static [Rule] {
     match (kind, contract) {
-        (OpKind::Conv2d | OpKind::DepthwiseConv2d, Contract::Tflite) => &[Rule::RequantTwice],
-        (OpKind::FullyConnected, Contract::Tflite) => &[Rule::RequantOnce, Rule::RequantOnceAway],
+        (OpKind::Conv2d | OpKind::DepthwiseConv2d, Contract::Tflite) => {
+            &[Rule::RequantTwice, Rule::Accumulate]
+        }
+        (OpKind::FullyConnected, Contract::Tflite) => {
+            &[Rule::RequantOnce, Rule::RequantOnceAway, Rule::Accumulate]
+        }
         (OpKind::Conv2d | OpKind::DepthwiseConv2d | OpKind::FullyConnected, Contract::Dyadic) => {
-            &[Rule::RequantOnce]
+            &[Rule::RequantOnce, Rule::Accumulate]
         }
         (OpKind::Requantize, Contract::Dyadic) => &[Rule::RequantOnce],
         (OpKind::Requantize, Contract::Tflite) => &[Rule::RequantTwice],
