@@ -297,7 +297,9 @@ fn side(tensor: &Tensor) -> crate::quantize::table::Side {
 
 /// The clamp of an activation on an output tensor.
 fn clamp(activation: crate::ir::Activation, to: &Tensor) -> (i32, i32) {
-    crate::quantize::factors::clamp(activation, to.elem, to.scale(), to.zero_point)
+    let (lo, hi) = crate::quantize::factors::clamp(activation, to.elem, to.scale(), to.zero_point);
+    let (first, last) = to.codes.unwrap_or((lo, hi));
+    (lo.clamp(first, last), hi.clamp(first, last))
 }
 
 /// An empty parameter block.

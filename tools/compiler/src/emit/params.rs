@@ -41,7 +41,7 @@ impl Emitter<'_> {
                 let count = axes.iter().map(|&a| from.shape[a]).product();
                 let d = factors::mean(from.scale(), to.scale(), count, self.contract)?;
                 let mask = axes.iter().fold(0, |mask, &a| mask | 1 << a);
-                let (lo, hi) = (to.elem.min(), to.elem.max());
+                let (lo, hi) = clamp(crate::ir::Activation::None, to);
                 let params = MeanParams { axes: mask, multiplier: d.multiplier, shift: d.shift, lo, hi };
                 (self.by_contract(Rule::MeanOnce, Rule::MeanTwice), Params::Mean(params))
             }
@@ -128,7 +128,7 @@ fn function_clamp(function: Function, to: &Tensor) -> (i32, i32) {
         | Function::Logistic
         | Function::Tanh
         | Function::HardSwish
-        | Function::LeakyRelu { .. } => (to.elem.min(), to.elem.max()),
+        | Function::LeakyRelu { .. } => clamp(crate::ir::Activation::None, to),
     }
 }
 
