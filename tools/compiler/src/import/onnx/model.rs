@@ -1,4 +1,4 @@
-//! What an ONNX file says, checked and owned: nothing here refers to the protobuf any more.
+//! What an ONNX file says, checked and owned: nothing here refers to the protobuf any more, or borrows from it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,9 +7,9 @@ use std::fmt;
 /// nodes stand after the nodes they read from.
 #[derive(Clone, Debug, Default)]
 pub struct OnnxModel {
-    /// Version of the file's structure.
+    /// Version of the file's structure, within [`super::IR_VERSIONS`].
     pub ir_version: i64,
-    /// Version of the operator set `ai.onnx`.
+    /// Version of the operator set `ai.onnx`, within [`super::OPSETS`].
     pub opset: i64,
     /// Operator sets of other domains, by name.
     pub domains: BTreeMap<String, i64>,
@@ -17,14 +17,19 @@ pub struct OnnxModel {
     pub producer: String,
     /// Nodes in an order in which each stands after those that make its inputs.
     pub nodes: Vec<Node>,
-    /// Constants by name; their data have as many bytes as shape and type say.
+    /// Constants by name, none with an empty one; also those that the file lists among the inputs too.
     pub constants: BTreeMap<String, Tensor>,
-    /// What the caller feeds, without those that are constants.
+    /// What the caller feeds, without those that are constants; names are unique and not empty.
     pub inputs: Vec<ValueInfo>,
-    /// What the caller gets.
+    /// What the caller gets: at least one value, each made by a node, fed, or constant. One may be there twice.
     pub outputs: Vec<ValueInfo>,
-    /// Types and shapes that the file states for values in between.
+    /// Types and shapes that the file states for values in between. Nothing says that the graph has such a value, or
+    /// that what is stated is true.
     pub values: BTreeMap<String, ValueInfo>,
+    /// Files beside the model that constants lie in, ascending, by their paths below the model's folder (`/` between
+    /// steps, no `.` steps). The digest is BLAKE3 of, for each tensor that lies there (initializers in the order of the
+    /// file, then tensors in attributes in the order of nodes): offset and length as little-endian `u64`, then the bytes.
+    pub external: Vec<(String, [u8; 32])>,
 }
 
 /// One node.
@@ -34,15 +39,15 @@ pub struct Node {
     pub index: usize,
     /// Name, may be empty.
     pub name: String,
-    /// Operator, for example `Conv`.
+    /// Operator, for example `Conv`; not empty.
     pub op: String,
-    /// Operator set, empty for `ai.onnx`.
+    /// Operator set, empty for `ai.onnx`, else one of [`OnnxModel::domains`].
     pub domain: String,
     /// Names of input values; empty where an optional one is left out.
     pub inputs: Vec<String>,
     /// Names of output values; empty where an optional one is left out.
     pub outputs: Vec<String>,
-    /// Attributes by name.
+    /// Attributes by name, none with an empty one.
     pub attributes: BTreeMap<String, Attribute>,
 }
 
@@ -63,7 +68,7 @@ pub enum Attribute {
     Strings(Vec<String>),
     /// A constant.
     Tensor(Tensor),
-    /// Something that no supported operator has: a graph, a sparse tensor, a type.
+    /// Something that no supported operator has, in words with an article: a graph, a sparse tensor, a type.
     Other(&'static str),
 }
 
@@ -98,7 +103,7 @@ pub enum DataType {
     Uint4,
     /// 4 bits, two a byte, the first in the low half.
     Int4,
-    /// Any other type, by its number in the format.
+    /// Any other type, by its number in the format, which is above 0 in a tensor. Such tensors come without data.
     Other(i32),
 }
 
@@ -107,9 +112,11 @@ pub enum DataType {
 pub struct Tensor {
     /// Element type.
     pub elem: DataType,
-    /// Extents; none for a scalar; an extent may be 0.
+    /// Extents; none for a scalar; at most [`super::MAX_RANK`]; an extent may be 0. The product of those that are not is
+    /// below 2^31.
     pub shape: Vec<usize>,
-    /// Little-endian elements, row-major; 4-bit ones two a byte.
+    /// Little-endian elements, row-major, as many bytes as shape and type say (none for [`DataType::Other`]); truth
+    /// values are 0 or 1; 4-bit elements two a byte, an unused last half is 0.
     pub data: Vec<u8>,
 }
 
@@ -120,7 +127,7 @@ pub struct ValueInfo {
     pub name: String,
     /// Element type, `None` where the file states none or the value is no tensor.
     pub elem: Option<DataType>,
-    /// Extents; `None` where the file states no shape.
+    /// Extents, at most [`super::MAX_RANK`]; `None` where the file states no shape.
     pub shape: Option<Vec<Extent>>,
 }
 
@@ -185,6 +192,8 @@ impl fmt::Display for DataType {
             DataType::Int64 => f.write_str("INT64"),
             DataType::Uint4 => f.write_str("UINT4"),
             DataType::Int4 => f.write_str("INT4"),
+            DataType::Other(8) => f.write_str("STRING"),
+            DataType::Other(16) => f.write_str("BFLOAT16"),
             DataType::Other(number) => write!(f, "type {number}"),
         }
     }
