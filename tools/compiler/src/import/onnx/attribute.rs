@@ -12,9 +12,6 @@ type Result<T> = std::result::Result<T, AttributeFault>;
 
 /// The value of an attribute.
 pub(super) fn attribute(proto: AttributeProto, external: &mut External<'_>) -> Result<Attribute> {
-    if proto.name().is_empty() {
-        return Err(AttributeFault::NoName);
-    }
     if !proto.ref_attr_name().is_empty() {
         return Err(AttributeFault::Reference { reference: proto.ref_attr_name().to_owned() });
     }

@@ -132,7 +132,7 @@ pub enum OnnxError {
         /// Its operator, for example `Conv`.
         op: String,
         /// What is wrong with it.
-        fault: NodeFault,
+        fault: Box<NodeFault>,
     },
     /// A graph input or output, or what the file states of a value, is wrong.
     #[error("graph {list} {slot} ({name:?}): {fault}")]

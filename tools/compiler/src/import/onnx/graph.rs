@@ -13,7 +13,12 @@ const NAMED_IN_CYCLE: usize = 8;
 
 /// A fault of a node, with its place.
 pub(super) fn node_fault(node: &Node, fault: NodeFault) -> OnnxError {
-    OnnxError::Node { index: node.index, name: node.name.clone(), op: node.op.clone(), fault }
+    OnnxError::Node {
+        index: node.index,
+        name: node.name.clone(),
+        op: node.op.clone(),
+        fault: Box::new(fault),
+    }
 }
 
 /// Checks all names, drops inputs that are constants, and sorts the nodes. Time and memory are linear in the file.

@@ -1,5 +1,6 @@
 //! From bytes to [`OnnxModel`]: the file as a whole, its lists and its nodes.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -142,20 +143,14 @@ fn constants(list: Vec<TensorProto>, external: &mut External<'_>) -> Result<BTre
     let mut constants = BTreeMap::new();
     for (index, mut proto) in list.into_iter().enumerate() {
         let name = proto.name.take().unwrap_or_default();
-        let fault = if name.is_empty() {
-            TensorFault::NoName
-        } else if constants.contains_key(&name) {
-            TensorFault::Twice
-        } else {
-            match tensor(proto, external) {
-                Ok(tensor) => {
-                    constants.insert(name, tensor);
-                    continue;
-                }
-                Err(fault) => fault,
-            }
+        let read = match constants.entry(name.clone()) {
+            _ if name.is_empty() => Err(TensorFault::NoName),
+            Entry::Occupied(_) => Err(TensorFault::Twice),
+            Entry::Vacant(place) => tensor(proto, external).map(|tensor| place.insert(tensor)),
         };
-        return Err(OnnxError::Initializer { index, name, fault });
+        if let Err(fault) = read {
+            return Err(OnnxError::Initializer { index, name, fault });
+        }
     }
     Ok(constants)
 }
@@ -242,21 +237,15 @@ impl Nodes<'_, '_> {
             return Err(node_fault(&node, NodeFault::Domain { domain: node.domain.clone() }));
         }
         for mut proto in proto.attribute {
-            let attribute_name = proto.name.clone().unwrap_or_default();
-            let fault = if node.attributes.contains_key(&attribute_name) {
-                AttributeFault::Twice
-            } else {
-                // A name is for the map only.
-                proto.doc_string = None;
-                match attribute(proto, self.external) {
-                    Ok(value) => {
-                        node.attributes.insert(attribute_name, value);
-                        continue;
-                    }
-                    Err(fault) => fault,
-                }
+            let name = proto.name.take().unwrap_or_default();
+            let read = match node.attributes.entry(name.clone()) {
+                _ if name.is_empty() => Err(AttributeFault::NoName),
+                Entry::Occupied(_) => Err(AttributeFault::Twice),
+                Entry::Vacant(place) => attribute(proto, self.external).map(|value| place.insert(value)),
             };
-            return Err(node_fault(&node, NodeFault::Attribute { attribute: attribute_name, fault }));
+            if let Err(fault) = read {
+                return Err(node_fault(&node, NodeFault::Attribute { attribute: name, fault }));
+            }
         }
         Ok(node)
     }
