@@ -109,6 +109,26 @@ pub(super) fn tile(elem: ElemType, shape: &Dims, input: &[u8], out: &Dims, outpu
     }
 }
 
+/// See [`reference::gather`].
+pub(super) fn gather(
+    elem: ElemType,
+    [outer, extent, inner]: [usize; 3],
+    indices: &[i32],
+    input: &[u8],
+    output: &mut [u8],
+) {
+    let Some(width) = width(elem) else {
+        return reference::gather(elem, [outer, extent, inner], indices, input, output);
+    };
+    let run = inner * width;
+    let sources = input.chunks_exact(extent * run).take(outer);
+    for (source, target) in sources.zip(output.chunks_exact_mut(indices.len() * run)) {
+        for (target, &index) in target.chunks_exact_mut(run).zip(indices) {
+            target.copy_from_slice(&source[index as usize * run..][..run]);
+        }
+    }
+}
+
 /// Nearest neighbour: which input row and column every output row and column takes, worked out at load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Nearest {

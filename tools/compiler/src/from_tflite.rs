@@ -235,6 +235,7 @@ fn quantized(source: &tflite::Tensor, elem: ElemType) -> Lowered<Tensor> {
         elem,
         zero_point,
         scales: vec![scale],
+        codes: None,
         data: source.data.as_ref().map(|d| d.to_vec()),
     })
 }

@@ -120,6 +120,7 @@ impl Lowering<'_> {
                     elem: ElemType::S32,
                     zero_point: 0,
                     scales: Vec::new(),
+                    codes: None,
                     data: None,
                 };
                 super::expect_shape(&tensor, &expected)?;

@@ -73,6 +73,7 @@ impl<'m> Lowering<'m> {
             elem,
             zero_point: 0,
             scales: vec![1.0],
+            codes: None,
             data: None,
         };
         let id = self.graph.add(tensor);

@@ -187,6 +187,7 @@ fn weights(source: &tflite::Tensor, kind: ConvKind) -> Lowered<(Tensor, bool)> {
         elem,
         zero_point: zero_point as i32,
         scales: quant.scales.clone(),
+        codes: None,
         data: Some(data.to_vec()),
     };
     normalise(&mut tensor)?;
