@@ -131,7 +131,7 @@ impl Placer<'_> {
         let source = &self.reals.tensors[real];
         // Indices have no scale.
         let index = quant.elem == ElemType::S32 && quant.codes.0 == 0;
-        let codes = (quant.codes != (quant.elem.min(), quant.elem.max()) && !index).then_some(quant.codes);
+        let codes = quant.narrow_codes().filter(|_| !index);
         let tensor = Tensor {
             name: source.name.clone(),
             shape: order.iter().map(|&a| source.shape[a]).collect(),
@@ -228,6 +228,7 @@ impl Placer<'_> {
             RealOp::Conv(conv) => self.conv(node, conv),
             RealOp::Add { .. } | RealOp::Mul => self.elementwise(node),
             RealOp::Rescale | RealOp::Function(_) => self.unary(node),
+            RealOp::PRelu { slopes } => self.prelu(node, slopes),
             RealOp::MaxPool(window) | RealOp::AveragePool(window) => self.pool(node, window),
             RealOp::ResizeLinear(coordinates) => self.resize(node, *coordinates),
             RealOp::Mean { axes } => self.mean(node, axes),

@@ -32,6 +32,11 @@ impl Quant {
         quantize(real, self.scale, self.zero_point, self.codes)
     }
 
+    /// The codes where they are fewer than those of the type.
+    pub fn narrow_codes(&self) -> Option<(i32, i32)> {
+        (self.codes != (self.elem.min(), self.elem.max())).then_some(self.codes)
+    }
+
     /// Whether both give the same real number to the same code; the range of codes may differ.
     pub fn reads_like(&self, other: &Quant) -> bool {
         self.elem == other.elem && self.scale == other.scale && self.zero_point == other.zero_point
@@ -91,6 +96,11 @@ pub(super) enum RealOp {
     Rescale,
     /// A function of one value.
     Function(Function),
+    /// Leaky ReLU with one slope per element of axis 1.
+    PRelu {
+        /// Slopes below zero.
+        slopes: Vec<f32>,
+    },
     /// A window over the two axes behind the channels.
     MaxPool(Window),
     /// A window over the two axes behind the channels.

@@ -79,7 +79,8 @@ fn derived(walk: &mut Walk, index: usize, outputs: &[RealId]) -> Option<Quant> {
             Some(Quant { elem, scale: 1.0 / 256.0, zero_point: elem.min(), codes })
         }
         RealOp::Conv(conv) => {
-            let given = outputs.iter().any(|&o| walk.reals.same_class(o, node.output));
+            let given = walk.reals.class(node.output).clip == (f64::NEG_INFINITY, f64::INFINITY)
+                && outputs.iter().any(|&o| walk.reals.same_class(o, node.output));
             match accumulator_scale(conv, first).filter(|_| given) {
                 Some(scale) => {
                     let elem = ElemType::S32;

@@ -180,6 +180,13 @@ pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Lowered<Vec<usize>> {
     }
 }
 
+/// Whether a constant of shape `own` has one element per element of `axis` of a tensor that it is broadcast to.
+pub(super) fn along_channels(own: &[usize], shape: &[usize], axis: usize) -> bool {
+    let Some(lead) = shape.len().checked_sub(own.len()) else { return false };
+    let one = |a: usize| a + lead == axis || own[a] == 1;
+    (0..own.len()).all(one) && shape.get(axis).copied() == Some(own.iter().product())
+}
+
 /// Indices that may count from the end.
 pub(super) fn indices(values: &[i64], extent: usize) -> Lowered<Vec<i32>> {
     let index = |&v: &i64| {

@@ -89,6 +89,19 @@ impl Placer<'_> {
         Ok(())
     }
 
+    /// One table per channel, which is the last stored axis.
+    pub(super) fn prelu(&mut self, node: &RealNode, slopes: &[f32]) -> Lowered {
+        let mut order = self.order(node.inputs[0]);
+        if order.last() != Some(&1) {
+            order.retain(|&a| a != 1);
+            order.push(1);
+        }
+        let input = self.ordered(node.inputs[0], &order);
+        let output = self.made(node.output, order)?;
+        self.push(node, Op::PRelu { slopes: slopes.to_vec() }, vec![input], output);
+        Ok(())
+    }
+
     pub(super) fn pool(&mut self, node: &RealNode, window: &Window) -> Lowered {
         let input = self.ordered(node.inputs[0], &NHWC);
         let output = self.made(node.output, NHWC.to_vec())?;
@@ -138,7 +151,8 @@ impl Placer<'_> {
             let from = self.quant(real)?;
             let mut input = self.ordered(real, &order);
             let bytes = from.elem.bits() == 8 && to.elem.bits() == 8;
-            if !bytes && !from.reads_like(&to) {
+            let kept = to.codes.0 <= from.codes.0 && from.codes.1 <= to.codes.1;
+            if !(bytes || from.reads_like(&to)) || from.reads_like(&to) && !kept {
                 let part = self.graph.tensors[input].clone();
                 let name = format!("{} (rescaled)", part.name);
                 let rescaled = Tensor {
@@ -147,7 +161,7 @@ impl Placer<'_> {
                     zero_point: to.zero_point,
                     scales: vec![to.scale],
                     data: None,
-                    codes: None,
+                    codes: to.narrow_codes(),
                     ..part
                 };
                 let output = self.graph.add(rescaled);
