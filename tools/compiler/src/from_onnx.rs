@@ -19,6 +19,7 @@ mod activation;
 mod attributes;
 mod boundary;
 mod constant;
+mod conv_transpose;
 mod convolution;
 mod elementwise;
 mod fold;

@@ -63,7 +63,7 @@ pub(super) fn window(node: &Node, input: [usize; 2], kernel: [usize; 2], ceil: b
 
 impl<'m> Walk<'m> {
     /// Constant weights with their codes.
-    fn weights(&self, node: &Node, i: usize) -> Lowered<Quantized> {
+    pub(super) fn weights(&self, node: &Node, i: usize) -> Lowered<Quantized> {
         let name = node.inputs.get(i).map_or("", String::as_str);
         match self.value(node, i)? {
             Value::Quantized(constant) => Ok((*constant).clone()),
@@ -78,7 +78,7 @@ impl<'m> Walk<'m> {
         }
     }
 
-    fn bias(&self, node: &Node, i: usize, channels: usize) -> Lowered<Bias> {
+    pub(super) fn bias(&self, node: &Node, i: usize, channels: usize) -> Lowered<Bias> {
         let bias = match self.given(node, i) {
             None => return Ok(Bias::None),
             Some(Value::Constant(tensor)) => Bias::Real(constant::reals(tensor)?),
@@ -180,10 +180,6 @@ impl<'m> Walk<'m> {
         self.reals.node(node.index, op, inputs, output);
         self.define(node, 0, if quant.is_some() { Value::Codes(output) } else { Value::Real(output) });
         Ok(())
-    }
-
-    pub(super) fn conv_transpose(&mut self, _: &'m Node) -> Lowered {
-        refuse("this operator has no integer form in Dyadic yet")
     }
 
     pub(super) fn gemm(&mut self, node: &'m Node) -> Lowered {

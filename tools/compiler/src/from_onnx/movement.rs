@@ -225,7 +225,7 @@ impl<'m> Walk<'m> {
         self.alike(node, form, middle, target, RealOp::Tile)
     }
 
-    /// Blocks of channels become pixels: a transpose between two reshapes.
+    /// Blocks of channels become pixels.
     fn depth_to_space(&mut self, node: &'m Node) -> Lowered {
         let (real, form) = self.either(node, 0)?;
         let &[n, c, h, w] = self.reals.tensors[real].shape.as_slice() else {
@@ -236,17 +236,12 @@ impl<'m> Walk<'m> {
         else {
             return refuse(format!("blocks of {block} from {c} channels"));
         };
-        let depth = c / (b * b);
-        let (split, order) = match node.text("mode", "DCR")? {
-            "CRD" => (vec![n, depth, b, b, h, w], vec![0, 1, 4, 2, 5, 3]),
-            _ => (vec![n, b, b, depth, h, w], vec![0, 3, 4, 1, 5, 2]),
+        let op = RealOp::DepthToSpace {
+            block: [b, b],
+            groups: 1,
+            depth_first: node.text("mode", "DCR")? == "CRD",
         };
-        let name = Self::name(node, 0);
-        let parts = self.reals.alike(name, split.clone(), real);
-        self.reals.node(node.index, RealOp::Reshape, vec![real], parts);
-        let moved = self.reals.alike(name, order.iter().map(|&a| split[a]).collect(), parts);
-        self.reals.node(node.index, RealOp::Transpose { order }, vec![parts], moved);
-        self.alike(node, form, moved, vec![n, depth, h * b, w * b], RealOp::Reshape)
+        self.alike(node, form, real, vec![n, c / (b * b), h * b, w * b], op)
     }
 
     pub(super) fn concat(&mut self, node: &'m Node) -> Lowered {

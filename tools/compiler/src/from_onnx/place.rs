@@ -251,6 +251,9 @@ impl Placer<'_> {
                 self.push(node, Op::Tile, vec![input], output);
                 Ok(())
             }
+            RealOp::DepthToSpace { block, groups, depth_first } => {
+                self.depth_to_space(node, *block, *groups, *depth_first)
+            }
             RealOp::Softmax { axis } => self.softmax(node, *axis),
             RealOp::ArgMax { axis } => {
                 let order = self.order(node.inputs[0]);

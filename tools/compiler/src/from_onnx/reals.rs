@@ -145,6 +145,16 @@ pub(super) enum RealOp {
     },
     /// Repetition along every axis.
     Tile,
+    /// Blocks of channels become pixels. A channel counts as (group, row in the block, column in the block, depth), or as
+    /// (depth, row, column) where the depth comes first.
+    DepthToSpace {
+        /// Height and width of a block.
+        block: [usize; 2],
+        /// Groups of channels.
+        groups: usize,
+        /// Which of the two.
+        depth_first: bool,
+    },
     /// Bilinear resize of the two axes behind the channels.
     ResizeLinear(Coordinates),
     /// Softmax.

@@ -200,6 +200,34 @@ impl Placer<'_> {
         Ok(())
     }
 
+    /// The channels of a stored pixel are split, moved beside height and width, and joined with them.
+    pub(super) fn depth_to_space(
+        &mut self,
+        node: &RealNode,
+        [by, bx]: [usize; 2],
+        groups: usize,
+        depth_first: bool,
+    ) -> Lowered {
+        let input = self.ordered(node.inputs[0], &NHWC);
+        let from = self.graph.tensors[input].clone();
+        let [n, h, w, c] = [0, 1, 2, 3].map(|a| from.shape[a]);
+        let depth = c / (by * bx * groups);
+        // Strides of group, row, column and depth within the channels of a pixel.
+        let [sg, sy, sx, sd] =
+            if depth_first { [0, bx, 1, by * bx] } else { [by * bx * depth, bx * depth, depth, 1] };
+        let moved = Tensor {
+            name: format!("{} (pixels)", from.name),
+            shape: vec![n, h, by, w, bx, groups, depth],
+            ..from
+        };
+        let moved = self.graph.add(moved);
+        let strides = [h * w * c, w * c, sy, c, sx, sg, sd].map(|s| s as isize).to_vec();
+        self.push(node, Op::StridedCopy { start: 0, strides }, vec![input], moved);
+        let output = self.made(node.output, NHWC.to_vec())?;
+        self.push(node, Op::Reshape, vec![moved], output);
+        Ok(())
+    }
+
     pub(super) fn gather(&mut self, node: &RealNode, axis: usize, indices: &[i32]) -> Lowered {
         let order = self.order(node.inputs[0]);
         let input = self.ordered(node.inputs[0], &order);
