@@ -60,7 +60,8 @@ fn circles_are_refused_by_name() {
 
     let mut model = chain(&(0..1000).collect::<Vec<_>>());
     graph(&mut model).node[0].input = vec!["v999".to_owned()];
-    let expected = "node 0 (Relu, \"0\") needs its own output, through nodes 999, 998, 997, 996, 995, 994, 993, 992";
+    let expected =
+        "node 0 (Relu, \"0\") needs its own output, through nodes 999, 998, 997, 996, 995, 994, 993, 992";
     assert_eq!(read_proto(&model).unwrap_err(), expected);
 }
 

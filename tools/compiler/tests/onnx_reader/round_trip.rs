@@ -153,7 +153,11 @@ fn every_attribute() {
     let rows: Vec<(T, AttributeProto, Attribute)> = vec![
         (T::Float, AttributeProto { f: Some(0.5), ..empty() }, Attribute::Float(0.5)),
         (T::Int, AttributeProto { i: Some(-3), ..empty() }, Attribute::Int(-3)),
-        (T::String, AttributeProto { s: Some(b"ok".to_vec()), ..empty() }, Attribute::String("ok".to_owned())),
+        (
+            T::String,
+            AttributeProto { s: Some(b"ok".to_vec()), ..empty() },
+            Attribute::String("ok".to_owned()),
+        ),
         (T::String, AttributeProto { s: Some(vec![0xff]), ..empty() }, other("a text that is not UTF-8")),
         (T::Tensor, AttributeProto { t: Some(constant.clone().into()), ..empty() }, Attribute::Tensor(owned)),
         (T::Graph, AttributeProto { g: Some(GraphProto::default().into()), ..empty() }, other("a graph")),
@@ -165,7 +169,11 @@ fn every_attribute() {
         (T::TypeProto, AttributeProto { tp: Some(Box::default()), ..empty() }, other("a type")),
         (T::Floats, AttributeProto { floats: vec![1.0, 2.0], ..empty() }, Attribute::Floats(vec![1.0, 2.0])),
         (T::Ints, AttributeProto { ints: vec![1, -2], ..empty() }, Attribute::Ints(vec![1, -2])),
-        (T::Strings, AttributeProto { strings: texts(), ..empty() }, Attribute::Strings(strings(&["p", "q"]))),
+        (
+            T::Strings,
+            AttributeProto { strings: texts(), ..empty() },
+            Attribute::Strings(strings(&["p", "q"])),
+        ),
         (
             T::Strings,
             AttributeProto { strings: vec![vec![0xff]], ..empty() },
