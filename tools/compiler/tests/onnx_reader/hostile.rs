@@ -153,15 +153,15 @@ fn prost_length(out: &mut Vec<u8>, mut length: usize) {
     out.push(length as u8);
 }
 
-/// Two bytes each: empty nodes, tensors, attributes, values, extents.
+/// Two bytes each: empty nodes, tensors, inputs, outputs, stated values, sparse tensors.
 #[test]
 fn empty_messages_are_refused_before_they_are_made() {
-    for tag in [0x0a, 0x2a, 0x5a, 0x62, 0x6a, 0x72, 0x7a] {
+    for tag in [0x0a, 0x2a, 0x5a, 0x62, 0x6a, 0x7a] {
         let body = [tag, 0].repeat(1 << 20);
         let mut bytes = vec![0x08, 0x08, 0x3a];
         prost_length(&mut bytes, body.len());
         bytes.extend(body);
-        let (file, limit) = (bytes.len(), bytes.len() * 64 + (1 << 20));
+        let (file, limit) = (bytes.len(), bytes.len() * 128 + (1 << 20));
         let started = Instant::now();
         assert_eq!(read(&bytes, None), Err(OnnxError::Unfolds { file, limit }), "tag {tag:x}");
         assert!(started.elapsed() < Duration::from_secs(5));

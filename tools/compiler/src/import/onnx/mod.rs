@@ -15,10 +15,10 @@
 //! | operator set `ai.onnx` | [`OPSETS`] |
 //! | messages inside messages | 40 |
 //! | nodes, tensors, stated values (those in subgraphs included) | 2^20 of each |
-//! | attributes, extents of stated values | 2^22 of each |
+//! | attributes, extents of stated values | 2^21 of each |
 //! | axes of a tensor or value | [`MAX_RANK`] |
 //! | elements of a tensor | 2^31 - 1 |
-//! | what the decoder may allocate, estimated from above | 64 times the file and 1 MiB |
+//! | what the decoder may allocate, estimated from above | 128 times the file and 1 MiB |
 //! | bytes taken of one external file by all tensors together | 4 times its length |
 
 mod attribute;
