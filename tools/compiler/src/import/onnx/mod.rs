@@ -5,7 +5,7 @@
 //! [`OnnxError`] that says where. No input makes it panic or read a file outside the model's folder, and it allocates
 //! no more than a multiple of the file's length, plus the bytes of the constants that lie in other files.
 //!
-//! The reader judges the file, not the network: [`crate::from_onnx`] decides what it becomes. Not looked at: graphs in
+//! The reader judges the file, not the network: what becomes of it is decided by the lowering. Not looked at: graphs in
 //! attributes (they stand as [`Attribute::Other`]; what they read of the graph around them does not count as read),
 //! functions that no node calls, quantization annotations, device configurations, texts for people.
 //!
