@@ -151,7 +151,7 @@ fn import_onnx(source: Source, options: &Options) -> Result<(Import, blake3::Has
     let digest = digest_with_external(source.bytes, &model);
     options.import.shapes.check(&model.inputs)?;
     from_onnx::cut(&mut model, &options.cut_at)?;
-    let import = from_onnx::lower(&model, &options.import)
+    let import = from_onnx::lower(model, &options.import)
         .map_err(|problems| CompileError::Unsupported { problems, operators })?;
     Ok((import, digest))
 }

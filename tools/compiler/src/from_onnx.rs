@@ -24,6 +24,7 @@ mod convolution;
 mod elementwise;
 mod fold;
 mod movement;
+mod patterns;
 mod place;
 mod pooling;
 mod qoperator;
@@ -32,6 +33,7 @@ mod reals;
 mod resize;
 mod resolve;
 mod shapes;
+mod tail;
 
 pub use boundary::cut;
 pub use shapes::{InputShapes, ShapeError};
@@ -78,16 +80,27 @@ impl Form {
     }
 }
 
-/// Lowers a network.
+/// Lowers a network, after [`cut`] made its outputs what is wanted.
 ///
 /// # Errors
 /// Every node and boundary tensor that is not supported, in the order of the source.
-pub fn lower(model: &OnnxModel, options: &ImportOptions) -> Result<Import, Vec<Unsupported>> {
-    let mut walk = Walk::new(model);
-    walk.inputs(&options.shapes);
-    for node in &model.nodes {
-        walk.node(node);
+pub fn lower(mut model: OnnxModel, options: &ImportOptions) -> Result<Import, Vec<Unsupported>> {
+    patterns::replace(&mut model);
+    // What the patterns left without a reader is gone, and the network keeps its outputs.
+    let _ = cut(&mut model, &[]);
+    let mut notes = Vec::new();
+    if options.cut_float_tail {
+        let ends = walked(&model, options).integer_ends();
+        let own: Vec<&String> = model.outputs.iter().map(|o| &o.name).collect();
+        if !ends.is_empty() && !own.into_iter().eq(&ends) && cut(&mut model, &ends).is_ok() {
+            notes.push(format!(
+                "operators on real numbers at the end are cut off: the network ends in {}",
+                ends.join(", ")
+            ));
+        }
     }
+    let mut walk = walked(&model, options);
+    walk.notes.splice(0..0, notes);
     let outputs = walk.outputs();
     resolve::resolve(&mut walk, &outputs);
     if !walk.problems.is_empty() {
@@ -95,6 +108,15 @@ pub fn lower(model: &OnnxModel, options: &ImportOptions) -> Result<Import, Vec<U
         return Err(walk.problems);
     }
     place::place(walk, &outputs, options)
+}
+
+fn walked<'m>(model: &'m OnnxModel, options: &ImportOptions) -> Walk<'m> {
+    let mut walk = Walk::new(model);
+    walk.inputs(&options.shapes);
+    for node in &model.nodes {
+        walk.node(node);
+    }
+    walk
 }
 
 /// Whether any node of a network says how real numbers become integers.
@@ -114,6 +136,8 @@ struct Walk<'m> {
     /// How often each value is read; outputs of the network count as reads.
     readers: HashMap<&'m str, usize>,
     reals: Reals,
+    /// Where the nodes stand in the list, by their position in the file.
+    places: HashMap<usize, usize>,
     /// Inputs of the network.
     inputs: Vec<RealId>,
     problems: Vec<Unsupported>,
@@ -134,10 +158,16 @@ impl<'m> Walk<'m> {
             values: model.constants.iter().map(constant).collect(),
             readers,
             reals: Reals::default(),
+            places: model.nodes.iter().enumerate().map(|(place, n)| (n.index, place)).collect(),
             inputs: Vec::new(),
             problems: Vec::new(),
             notes: Vec::new(),
         }
+    }
+
+    /// The node of a position in the file.
+    fn source(&self, index: usize) -> Option<&'m onnx::Node> {
+        self.places.get(&index).map(|&place| &self.model.nodes[place])
     }
 
     /// Lowers a node; a refused one is reported, and so is not what reads from it.

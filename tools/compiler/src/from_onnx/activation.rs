@@ -29,7 +29,7 @@ impl<'m> Walk<'m> {
             _ => self.real(node, 0)?,
         };
         let class = *self.reals.class(real);
-        if class.quant.is_none() && !class.shared && !self.inputs.contains(&real) {
+        if class.quant.is_none() && !class.shared && !self.reals.tensors[real].fed {
             self.reals.clip(real, (lo, hi));
             self.reals.absorb(node.index, real);
             self.define(node, 0, Value::Real(real));

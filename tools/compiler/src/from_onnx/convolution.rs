@@ -3,7 +3,7 @@
 use super::attributes::Attributes;
 use super::constant::{self, Quantized};
 use super::reals::{Bias, Quant, RealConv, RealId, RealOp, Window};
-use super::{Form, Value, Walk, activation_type};
+use super::{Form, Value, Walk};
 use crate::import::onnx::Node;
 use crate::ir::ConvKind;
 use crate::unsupported::{Lowered, refuse, refuse_with};
@@ -274,12 +274,7 @@ impl<'m> Walk<'m> {
             Some(_) => return refuse("several zero points of an activation"),
         };
         let Some(known) = self.reals.quant(x) else {
-            let name = &self.reals.tensors[x].name;
-            let elem = self.model.inputs.iter().find(|i| &i.name == name).and_then(|i| i.elem);
-            let Some((elem, codes)) = elem.and_then(activation_type) else {
-                return refuse("an input of unknown type");
-            };
-            self.reals.assign(x, Quant { elem, scale: 1.0, zero_point, codes });
+            self.whole_numbers(x, zero_point)?;
             return Ok((x, 1.0));
         };
         if known.zero_point != zero_point {

@@ -119,18 +119,22 @@ impl<'m> Walk<'m> {
                 Ok(())
             }
             // Codes as numbers: scale 1.
-            Value::Codes(real) if self.reals.quant(real).is_none() && self.inputs.contains(&real) => {
-                let info = self.model.inputs.iter().find(|i| i.name == self.reals.tensors[real].name);
-                let Some((elem, codes)) = info.and_then(|i| i.elem).and_then(super::activation_type) else {
-                    return refuse("a cast of an input whose type is not known");
-                };
-                let whole = Quant { elem, scale: 1.0, zero_point: 0, codes };
-                self.reals.assign(real, whole);
+            Value::Codes(real) if self.reals.quant(real).is_none() => {
+                self.whole_numbers(real, 0)?;
                 self.define(node, 0, Value::Real(real));
                 Ok(())
             }
             _ => refuse("a cast of codes"),
         }
+    }
+
+    /// Reads codes that the caller feeds as whole numbers, less a zero point.
+    pub(super) fn whole_numbers(&mut self, real: RealId, zero_point: i32) -> Lowered {
+        let Some((elem, codes)) = self.reals.class(real).fed.and_then(super::activation_type) else {
+            return refuse("codes of a type that is not known");
+        };
+        self.reals.assign(real, Quant { elem, scale: 1.0, zero_point, codes });
+        Ok(())
     }
 
     fn gather(&mut self, node: &'m Node) -> Lowered {

@@ -98,7 +98,7 @@ impl<'m> Walk<'m> {
         match self.reals.quant(real) {
             None => {
                 self.reals.assign(real, quant);
-                if self.inputs.contains(&real) {
+                if self.reals.tensors[real].fed {
                     let name = &self.reals.tensors[real].name;
                     self.notes
                         .push(format!("float input '{name}' left out: the network takes its quantized form"));
@@ -151,6 +151,9 @@ impl<'m> Walk<'m> {
 
     /// The type in the file of the codes of a tensor.
     fn type_of_codes(&self, real: RealId) -> DataType {
+        if let Some(fed) = self.reals.class(real).fed {
+            return fed;
+        }
         match self.reals.quant(real).map(|q| q.elem) {
             Some(ElemType::S8) => DataType::Int8,
             Some(ElemType::S16) => DataType::Int16,
@@ -278,7 +281,7 @@ impl<'m> Walk<'m> {
         let class = *self.reals.class(real);
         let Some(quant) = class.quant else { return };
         let narrowed = (quant.codes.0.clamp(lo, hi), quant.codes.1.clamp(lo, hi));
-        let real = if class.shared || self.inputs.contains(&real) {
+        let real = if class.shared || self.reals.tensors[real].fed {
             let (name, shape) = (Self::name(node, 0), self.reals.tensors[real].shape.clone());
             let output = self.reals.tensor(name, shape, Some(Quant { codes: narrowed, ..quant }));
             self.reals.node(node.index, RealOp::Rescale, vec![real], output);

@@ -8,6 +8,7 @@ use dyadic_kernels::ElemType;
 use dyadic_kernels::params::Coordinates;
 
 use super::constant::{Quantized, quantize};
+use crate::import::onnx::DataType;
 use crate::ir::{ConvKind, Function};
 
 /// Place of a tensor in [`Reals::tensors`].
@@ -52,6 +53,8 @@ pub(super) struct Class {
     pub clip: (f64, f64),
     /// Whether some tensor of the class is read more than once: a clamp must not narrow it for the other reader.
     pub shared: bool,
+    /// Type of the codes that the caller feeds.
+    pub fed: Option<DataType>,
 }
 
 /// A tensor of real numbers.
@@ -63,6 +66,8 @@ pub(super) struct Real {
     pub shape: Vec<usize>,
     /// Codes of a constant, row-major.
     pub codes: Option<Vec<i32>>,
+    /// Whether the caller feeds it.
+    pub fed: bool,
     class: usize,
     producer: Option<usize>,
 }
@@ -230,15 +235,34 @@ impl Reals {
     /// A tensor of a class of its own.
     pub fn tensor(&mut self, name: &str, shape: Vec<usize>, quant: Option<Quant>) -> RealId {
         let class = self.classes.len();
-        self.classes.push(Class { quant, clip: (f64::NEG_INFINITY, f64::INFINITY), shared: false });
-        self.tensors.push(Real { name: name.to_string(), shape, codes: None, class, producer: None });
+        self.classes.push(Class {
+            quant,
+            clip: (f64::NEG_INFINITY, f64::INFINITY),
+            shared: false,
+            fed: None,
+        });
+        self.tensors.push(Real {
+            name: name.to_string(),
+            shape,
+            codes: None,
+            fed: false,
+            class,
+            producer: None,
+        });
         self.tensors.len() - 1
     }
 
     /// A tensor that holds codes of the class of another.
     pub fn alike(&mut self, name: &str, shape: Vec<usize>, other: RealId) -> RealId {
         let class = self.tensors[other].class;
-        self.tensors.push(Real { name: name.to_string(), shape, codes: None, class, producer: None });
+        self.tensors.push(Real {
+            name: name.to_string(),
+            shape,
+            codes: None,
+            fed: false,
+            class,
+            producer: None,
+        });
         self.tensors.len() - 1
     }
 
@@ -261,6 +285,12 @@ impl Reals {
     /// Whether both tensors hold the same codes.
     pub fn same_class(&self, a: RealId, b: RealId) -> bool {
         self.tensors[a].class == self.tensors[b].class
+    }
+
+    /// Records that the caller feeds a tensor: codes of a type, or real numbers.
+    pub fn feed(&mut self, tensor: RealId, codes: Option<DataType>) {
+        self.tensors[tensor].fed = true;
+        self.classes[self.tensors[tensor].class].fed = codes;
     }
 
     /// Marks the class of a tensor as read by several.

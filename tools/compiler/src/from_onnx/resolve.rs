@@ -161,7 +161,7 @@ pub(super) fn bias_of(bias: &Bias, c: usize, step: f64) -> f64 {
 /// A tensor without codes that node `reader` of the list reads.
 fn report(walk: &mut Walk, open: RealId, reader: usize) {
     let source = walk.reals.nodes[reader].sources[0];
-    let reads = walk.model.nodes.iter().find(|n| n.index == source).map(named).unwrap_or_default();
+    let reads = walk.source(source).map(named).unwrap_or_default();
     let reason = format!("its output has no quantizer, and {reads} reads it");
     blame(walk, open, reason);
 }
@@ -173,7 +173,7 @@ fn report_output(walk: &mut Walk, open: RealId, name: &str) {
 fn blame(walk: &mut Walk, open: RealId, reason: String) {
     let name = walk.reals.tensors[open].name.clone();
     let maker = walk.reals.producer(open).and_then(|n| n.sources.last().copied());
-    match maker.and_then(|index| walk.model.nodes.iter().find(|n| n.index == index)) {
+    match maker.and_then(|index| walk.source(index)) {
         Some(node) => {
             let remedy = format!(
                 "add QuantizeLinear and DequantizeLinear after {}, or cut the network before it with --cut-at",

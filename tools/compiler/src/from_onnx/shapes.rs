@@ -120,9 +120,13 @@ impl<'m> Walk<'m> {
             self.reals.share(real);
         }
         self.inputs.push(real);
+        self.reals.feed(real, None);
         match input.elem {
             Some(DataType::Float | DataType::Float16 | DataType::Double) => Ok(Value::Real(real)),
-            Some(elem) if activation_type(elem).is_some() => Ok(Value::Codes(real)),
+            Some(elem) if activation_type(elem).is_some() => {
+                self.reals.feed(real, Some(elem));
+                Ok(Value::Codes(real))
+            }
             _ => refuse_with(
                 "the type of this input has no integer form here",
                 "give the network an input of FLOAT, UINT8, INT8, UINT4, INT4 or INT16",
