@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::import::onnx::{self, DataType, OnnxModel};
-use crate::unsupported::{Import, Lowered, Refusal, Unsupported, refuse, refuse_with};
+use crate::unsupported::{Fate, Import, Lowered, Refusal, SourceNode, Unsupported, refuse, refuse_with};
 use constant::Quantized;
 use reals::{RealId, Reals};
 
@@ -85,6 +85,8 @@ impl Form {
 /// # Errors
 /// Every node and boundary tensor that is not supported, in the order of the source.
 pub fn lower(mut model: OnnxModel, options: &ImportOptions) -> Result<Import, Vec<Unsupported>> {
+    let mut sources: Vec<SourceNode> = model.nodes.iter().map(source_node).collect();
+    sources.sort_by_key(|s| s.position);
     patterns::replace(&mut model);
     // What the patterns left without a reader is gone, and the network keeps its outputs.
     let _ = cut(&mut model, &[]);
@@ -107,7 +109,20 @@ pub fn lower(mut model: OnnxModel, options: &ImportOptions) -> Result<Import, Ve
         walk.problems.sort_by_key(|p| p.position.unwrap_or(usize::MAX));
         return Err(walk.problems);
     }
-    place::place(walk, &outputs, options)
+    for source in &mut sources {
+        source.fate = walk.fate(source.position);
+    }
+    let import = place::place(walk, &outputs, options)?;
+    Ok(Import { sources, ..import })
+}
+
+fn source_node(node: &onnx::Node) -> SourceNode {
+    SourceNode {
+        position: node.index,
+        operator: node.op.clone(),
+        label: place::label(node),
+        fate: Fate::LeftOut,
+    }
 }
 
 fn walked<'m>(model: &'m OnnxModel, options: &ImportOptions) -> Walk<'m> {
@@ -168,6 +183,16 @@ impl<'m> Walk<'m> {
     /// The node of a position in the file.
     fn source(&self, index: usize) -> Option<&'m onnx::Node> {
         self.places.get(&index).map(|&place| &self.model.nodes[place])
+    }
+
+    /// What became of a node if no step stands for it.
+    fn fate(&self, position: usize) -> Fate {
+        let output = self.source(position).and_then(|n| n.outputs.first());
+        match output.and_then(|name| self.values.get(name.as_str())) {
+            Some(Value::Constant(_) | Value::Quantized(_)) => Fate::Constant,
+            Some(Value::Real(_) | Value::Codes(_)) => Fate::Unchanged,
+            Some(Value::Refused) | None => Fate::LeftOut,
+        }
     }
 
     /// Lowers a node; a refused one is reported, and so is not what reads from it.

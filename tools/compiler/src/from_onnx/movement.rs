@@ -85,7 +85,11 @@ impl<'m> Walk<'m> {
             "Pad" => self.pad(node),
             "Tile" | "Expand" => self.tile(node),
             "DepthToSpace" => self.depth_to_space(node),
-            _ => refuse("this operator has no integer form in Dyadic yet"),
+            _ => refuse_with(
+                "this operator has no integer form in Dyadic yet",
+                "replace it in the source network, or end the network before it: with --cut-at, or with \
+                 --cut-float-tail where nothing but operators on real numbers follows",
+            ),
         }
     }
 

@@ -72,11 +72,11 @@ pub(super) fn place(
     for &output in outputs {
         placer.output(output, options.nhwc);
     }
-    Ok(Import { graph: placer.graph, notes: walk.notes })
+    Ok(Import { graph: placer.graph, notes: walk.notes, sources: Vec::new() })
 }
 
 /// What a step that stands for a node is called.
-fn label(node: &crate::import::onnx::Node) -> String {
+pub(super) fn label(node: &crate::import::onnx::Node) -> String {
     if node.name.is_empty() { format!("{}:{}", node.index, node.op) } else { node.name.clone() }
 }
 
