@@ -218,7 +218,7 @@ fn evaluate(node: &Node, inputs: &[Option<Rc<Tensor>>], opset: i64) -> Lowered<O
 fn filled(shape: &Array, node: &Node) -> Lowered<Array> {
     let Numbers::Whole(extents) = &shape.numbers else { return refuse("a shape of real numbers") };
     let shape = shapes::extents(extents)?;
-    let count = counted(&shape)?;
+    let count = counted(&shape, 0)?;
     let value = match node.tensor("value")? {
         Some(tensor) => Array::of(tensor)?,
         None => Array { elem: DataType::Float, shape: Vec::new(), numbers: Numbers::Real(vec![0.0]) },
@@ -230,10 +230,11 @@ fn filled(shape: &Array, node: &Node) -> Lowered<Array> {
     Ok(Array { elem: value.elem, shape, numbers })
 }
 
-fn counted(shape: &[usize]) -> Lowered<usize> {
+/// Number of elements; a small constant must not unfold into gigabytes.
+fn counted(shape: &[usize], own: usize) -> Lowered<usize> {
     match shape.iter().try_fold(1usize, |n, &e| n.checked_mul(e)) {
-        Some(count) if count <= MAX_ELEMENTS => Ok(count),
-        _ => refuse(format!("a constant of shape {shape:?}, expected at most 2^28 elements")),
+        Some(count) if count <= MAX_ELEMENTS.max(own) => Ok(count),
+        _ => refuse(format!("a constant of shape {shape:?} from {own} elements")),
     }
 }
 
@@ -248,17 +249,26 @@ fn concatenated(arrays: &[Array], axis: i64) -> Lowered<Array> {
         return refuse("shapes that do not stack");
     }
     shape[axis] = arrays.iter().map(|a| a.shape[axis]).sum();
+    counted(&shape, arrays.iter().map(Array::len).sum())?;
     let outer: usize = shape[..axis].iter().product();
     let inner: usize = shape[axis + 1..].iter().product();
-    let row = |a: &Array, o: usize| o * a.shape[axis] * inner..(o + 1) * a.shape[axis] * inner;
     let numbers = if arrays.iter().all(|a| matches!(a.numbers, Numbers::Whole(_))) {
-        let parts = (0..outer).flat_map(|o| arrays.iter().map(move |a| (a, o)));
-        Numbers::Whole(parts.flat_map(|(a, o)| a.whole()[row(a, o)].to_vec()).collect())
+        Numbers::Whole(interleaved(
+            arrays.iter().map(|a| (a.whole(), a.shape[axis] * inner)).collect(),
+            outer,
+        ))
     } else {
-        let parts = (0..outer).flat_map(|o| arrays.iter().map(move |a| (a, o)));
-        Numbers::Real(parts.flat_map(|(a, o)| a.real()[row(a, o)].to_vec()).collect())
+        Numbers::Real(interleaved(arrays.iter().map(|a| (a.real(), a.shape[axis] * inner)).collect(), outer))
     };
     Ok(Array { elem: first.elem, shape, numbers })
+}
+
+/// Rows of each part in turn, `outer` times; every part comes with the length of its rows.
+fn interleaved<T: Copy>(parts: Vec<(Vec<T>, usize)>, outer: usize) -> Vec<T> {
+    (0..outer)
+        .flat_map(|o| parts.iter().flat_map(move |(p, row)| &p[o * row..(o + 1) * row]))
+        .copied()
+        .collect()
 }
 
 impl Array {
@@ -286,6 +296,13 @@ impl Array {
                 };
                 Tensor { elem, shape: self.shape.clone(), data }
             }
+        }
+    }
+
+    fn len(&self) -> usize {
+        match &self.numbers {
+            Numbers::Whole(values) => values.len(),
+            Numbers::Real(values) => values.len(),
         }
     }
 
@@ -345,7 +362,7 @@ impl Array {
 
     /// Broadcast to a shape that the own one was checked against.
     fn spread(self, shape: &[usize]) -> Lowered<Array> {
-        let count = counted(shape)?;
+        let count = counted(shape, self.len())?;
         let strides = movement::broadcast_strides(&self.shape, shape);
         let index = |flat: usize| movement::place(flat, shape, &strides);
         let numbers = match &self.numbers {
@@ -374,7 +391,7 @@ impl Array {
         let mut shape = self.shape[..axis].to_vec();
         shape.extend(&indices.shape);
         shape.extend(&self.shape[axis + 1..]);
-        counted(&shape)?;
+        counted(&shape, self.len())?;
         let inner: usize = self.shape[axis + 1..].iter().product();
         let outer: usize = self.shape[..axis].iter().product();
         let extent = self.shape[axis];

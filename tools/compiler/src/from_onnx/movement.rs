@@ -1,9 +1,11 @@
 //! Operators that move values: reshapes, transposes, slices, splits, concatenations, padding, repetition, gathers.
 
+use dyadic_kernels::ElemType;
+
 use super::attributes::Attributes;
 use super::reals::{Quant, RealId, RealOp};
 use super::{Form, Value, Walk, shapes};
-use crate::import::onnx::Node;
+use crate::import::onnx::{DataType, Node};
 use crate::unsupported::{Lowered, refuse, refuse_with};
 
 /// Row-major strides in elements.
@@ -114,21 +116,28 @@ impl<'m> Walk<'m> {
         Ok(())
     }
 
-    /// Casts between real numbers change nothing here, nor does one of whole numbers that an operator made.
+    /// Casts to real numbers change nothing here, nor do casts of indices. Others would cut fractions off.
     fn cast(&mut self, node: &'m Node) -> Lowered {
+        let to = DataType::from_number(node.int("to", 1)? as i32);
+        let real_target = matches!(to, DataType::Float | DataType::Float16 | DataType::Double);
         match self.value(node, 0)? {
-            Value::Real(real) => {
+            Value::Real(real)
+                if real_target || self.reals.quant(real).is_some_and(|q| q.elem == ElemType::S32) =>
+            {
                 self.reals.absorb(node.index, real);
                 self.define(node, 0, Value::Real(real));
                 Ok(())
             }
             // Codes as numbers: scale 1.
-            Value::Codes(real) if self.reals.quant(real).is_none() => {
+            Value::Codes(real) if real_target && self.reals.quant(real).is_none() => {
                 self.whole_numbers(real, 0)?;
                 self.define(node, 0, Value::Real(real));
                 Ok(())
             }
-            _ => refuse("a cast of codes"),
+            _ => refuse_with(
+                format!("a cast to {to}"),
+                "quantize with QuantizeLinear instead of rounding and casting",
+            ),
         }
     }
 

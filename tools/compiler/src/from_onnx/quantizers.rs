@@ -163,6 +163,15 @@ impl<'m> Walk<'m> {
 
     /// Codes read with a scale: that of their quantizer, or the first one for codes that the caller feeds.
     pub(super) fn read_as(&mut self, real: RealId, quant: Quant) -> Lowered<Value> {
+        let fed = self.reals.class(real).fed;
+        if let Some((elem, _)) = fed.and_then(activation_type)
+            && elem != quant.elem
+        {
+            return refuse_with(
+                format!("codes of type {} read as {}", elem.name(), quant.elem.name()),
+                "give the zero point the type of the codes",
+            );
+        }
         match self.reals.quant(real) {
             // Codes of an input: nothing narrows them but their type.
             None => self.reals.assign(real, quant),

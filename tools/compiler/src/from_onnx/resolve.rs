@@ -86,14 +86,14 @@ fn derived(walk: &mut Walk, index: usize, outputs: &[RealId]) -> Option<Quant> {
                     let elem = ElemType::S32;
                     Some(Quant { elem, scale, zero_point: 0, codes: (elem.min(), elem.max()) })
                 }
-                None => Some(wide(conv_reach(conv, first)?)),
+                None => wide(conv_reach(conv, first)?),
             }
         }
         RealOp::Add { .. } => {
             let reach: f64 = quants.iter().map(reach).sum();
-            Some(wide(reach))
+            wide(reach)
         }
-        RealOp::Mean { .. } | RealOp::AveragePool(_) => Some(wide(reach(&first))),
+        RealOp::Mean { .. } | RealOp::AveragePool(_) => wide(reach(&first)),
         _ => None,
     }
 }
@@ -104,12 +104,13 @@ fn reach(quant: &Quant) -> f64 {
     at(quant.codes.0).max(at(quant.codes.1))
 }
 
-/// 16-bit codes that reach so far.
-fn wide(reach: f64) -> Quant {
+/// 16-bit codes that reach so far; `None` beyond what a float32 scale can say.
+fn wide(reach: f64) -> Option<Quant> {
     // Rounded up, so that the largest value has a code.
     let scale = (reach / 32766.0) as f32;
-    let scale = if scale > 0.0 && scale.is_finite() { scale } else { f32::MIN_POSITIVE };
-    Quant { elem: ElemType::S16, scale, zero_point: 0, codes: (-32768, 32767) }
+    // Nothing but zero needs no scale of its own.
+    let scale = if scale > 0.0 { scale } else { 1.0 };
+    scale.is_finite().then_some(Quant { elem: ElemType::S16, scale, zero_point: 0, codes: (-32768, 32767) })
 }
 
 /// The scale of all accumulators of a layer, if there is one.
@@ -132,8 +133,8 @@ fn conv_reach(conv: &RealConv, input: Quant) -> Option<f64> {
         let (mut below, mut above) = (0i64, 0i64);
         for &w in &weights[c * depth..(c + 1) * depth] {
             let (a, b) = (i64::from(w) * lo, i64::from(w) * hi);
-            below += a.min(b).min(0);
-            above += a.max(b).max(0);
+            below = below.saturating_add(a.min(b).min(0));
+            above = above.saturating_add(a.max(b).max(0));
         }
         let step = f64::from(input.scale) * f64::from(scale_of(&conv.weights.scales, c));
         let bias = bias_of(&conv.bias, c, step);
