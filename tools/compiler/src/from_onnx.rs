@@ -2,8 +2,8 @@
 //!
 //! ONNX says quantization in several ways: QuantizeLinear and DequantizeLinear around operators on real numbers,
 //! operators on integers that carry their scales (QLinearConv, ConvInteger), and the nodes of QONNX. All become one
-//! form first, a network over real numbers in which some tensors are known to be codes ([`reals`]); then every tensor
-//! must have got its codes ([`resolve`]), and the nodes become integer operations with the channels last ([`place`]).
+//! form first, a network over real numbers in which some tensors are known to be codes (`reals`); then every tensor
+//! must have got its codes (`resolve`), and the nodes become integer operations with the channels last (`place`).
 //!
 //! Every node that keeps the network from being integer is reported, all of one network in one report.
 
@@ -16,6 +16,8 @@ use constant::Quantized;
 use reals::{RealId, Reals};
 
 mod activation;
+mod affine;
+mod array;
 mod attributes;
 mod boundary;
 mod constant;

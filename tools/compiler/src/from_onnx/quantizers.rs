@@ -346,7 +346,7 @@ fn quantized_constant(tensor: &Tensor, scaling: &Scaling, node: &Node) -> Lowere
         i64::from(quantize(v, scaling.scales[c], scaling.zero_points[c], range))
     };
     let codes: Vec<i64> = constant::reals(tensor)?.into_iter().enumerate().map(code).collect();
-    Ok(super::fold::encoded(scaling.elem, tensor.shape.clone(), &codes))
+    Ok(super::array::encoded(scaling.elem, tensor.shape.clone(), &codes))
 }
 
 /// The one axis along which scales of a QONNX node differ.
