@@ -4,5 +4,7 @@
 
 mod author;
 mod convolutions;
+mod movement;
 mod plain;
 mod run;
+mod streams;
