@@ -85,6 +85,9 @@ impl Form {
 pub fn lower(model: &OnnxModel, options: &ImportOptions) -> Result<Import, Vec<Unsupported>> {
     let mut walk = Walk::new(model);
     walk.inputs(&options.shapes);
+    if walk.inputs.is_empty() && walk.problems.is_empty() {
+        return Err(vec![boundary::no_input()]);
+    }
     for node in &model.nodes {
         walk.node(node);
     }
