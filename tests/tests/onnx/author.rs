@@ -66,11 +66,7 @@ impl Net {
         };
         let model = ModelProto {
             ir_version: Some(10),
-            opset_import: vec![
-                set("", version),
-                set("com.microsoft", 1),
-                set("qonnx.custom_op.general", 1),
-            ],
+            opset_import: vec![set("", version), set("com.microsoft", 1), set("qonnx.custom_op.general", 1)],
             graph: Some(GraphProto { name: Some("g".to_owned()), ..Default::default() }),
             ..Default::default()
         };

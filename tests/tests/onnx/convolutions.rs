@@ -100,7 +100,8 @@ fn plain_convolution() {
 
 #[test]
 fn zero_points_of_both_signs() {
-    for (x, y) in [(code(S8, 0.02, 17), code(U8, 0.05, 131)), (code(S8, 0.02, -128), code(S16, 0.0011, -77))] {
+    for (x, y) in [(code(S8, 0.02, 17), code(U8, 0.05, 131)), (code(S8, 0.02, -128), code(S16, 0.0011, -77))]
+    {
         Layer { x: (x, [1, 3, 7, 6]), y, ..layer() }.check(2);
     }
 }

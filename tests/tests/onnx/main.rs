@@ -4,7 +4,12 @@
 
 mod author;
 mod convolutions;
+mod forms;
+mod heads;
+mod hostile;
+mod lowbit;
 mod movement;
 mod plain;
+mod refusals;
 mod run;
 mod streams;

@@ -112,7 +112,8 @@ fn slices_and_splits() {
         vec!["m".to_owned(), "k".to_owned()]
     };
     moves([1, 4, 3, 2], split, |y| {
-        let part = |first: usize, count| Array::make(&[1, count, 3, 2], |i| y.at(&[0, first + i[1], i[2], i[3]]));
+        let part =
+            |first: usize, count| Array::make(&[1, count, 3, 2], |i| y.at(&[0, first + i[1], i[2], i[3]]));
         vec![part(0, 1), part(1, 3)]
     });
 }

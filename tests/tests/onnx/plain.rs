@@ -120,9 +120,7 @@ impl Code {
     /// The sum of two tensors of equal shape.
     pub fn sum(self, (a, ca): (&Array, Code), (b, cb): (&Array, Code)) -> Array {
         let (first, second) = (ca.scale() / self.scale(), cb.scale() / self.scale());
-        Array::make(&a.shape, |i| {
-            self.place(joint(a.at(i) - ca.zero, b.at(i) - cb.zero, first, second))
-        })
+        Array::make(&a.shape, |i| self.place(joint(a.at(i) - ca.zero, b.at(i) - cb.zero, first, second)))
     }
 }
 

@@ -24,7 +24,7 @@ pub fn session(model: &Model, isa: IsaKind, threads: usize) -> Session {
 
 /// The report on a network that is not compiled.
 pub fn refusal(net: &Net) -> CompileError {
-    compile(&net.bytes(), &Options::default()).expect_err("a network that is refused")
+    compile(&net.bytes(), &Options::default()).map(|_| ()).expect_err("a network that is refused")
 }
 
 pub fn encode(info: &TensorInfo, values: &[i64]) -> Vec<u8> {
@@ -100,6 +100,9 @@ pub fn assert_equal(what: &str, found: &Array, expected: &Array) {
     if let Some(&first) = differing.first() {
         let (got, want) = (found.data[first], expected.data[first]);
         let of = found.data.len();
-        panic!("{what}: {} of {of} elements differ; element {first} is {got}, expected {want}", differing.len());
+        panic!(
+            "{what}: {} of {of} elements differ; element {first} is {got}, expected {want}",
+            differing.len()
+        );
     }
 }

@@ -101,7 +101,8 @@ fn concatenations() {
 }
 
 fn pooled(op: &str, g: &Geometry, kernel: [usize; 2], seed: u64) -> (Net, Array, Code, Code) {
-    let (cx, cy) = (code(S8, 0.03, 11), if op == "MaxPool" { code(S8, 0.03, 11) } else { code(U8, 0.025, 90) });
+    let (cx, cy) =
+        (code(S8, 0.03, 11), if op == "MaxPool" { code(S8, 0.03, 11) } else { code(U8, 0.025, 90) });
     let x = values(seed, &[1, 3, 7, 6], cx.range());
     let mut net = Net::new();
     net.fed("x", &[1, 3, 7, 6], cx);
@@ -171,12 +172,9 @@ fn means() {
     net.output("y_q", U8).output("z_q", U8);
     let mean = |sum: i64, n: f64| cy.place(rescale(sum, cx.scale() / (cy.scale() * n)));
     let at = |i: &[usize]| x.at(i) - cx.zero;
-    let global = Array::make(&[2, 3, 1, 1], |o| {
-        mean((0..20).map(|k| at(&[o[0], o[1], k / 5, k % 5])).sum(), 20.0)
-    });
-    let some = Array::make(&[2, 4], |o| {
-        mean((0..15).map(|k| at(&[o[0], k / 5, o[1], k % 5])).sum(), 15.0)
-    });
+    let global =
+        Array::make(&[2, 3, 1, 1], |o| mean((0..20).map(|k| at(&[o[0], o[1], k / 5, k % 5])).sum(), 20.0));
+    let some = Array::make(&[2, 4], |o| mean((0..15).map(|k| at(&[o[0], k / 5, o[1], k % 5])).sum(), 15.0));
     check(&net, &[&x], &[&global, &some]);
 }
 
