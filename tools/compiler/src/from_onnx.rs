@@ -104,6 +104,9 @@ pub fn lower(mut model: OnnxModel, options: &ImportOptions) -> Result<Import, Ve
         }
     }
     let mut walk = walked(&model, options);
+    if walk.inputs.is_empty() && walk.problems.is_empty() {
+        return Err(vec![boundary::no_input()]);
+    }
     walk.notes.splice(0..0, notes);
     let outputs = walk.outputs();
     resolve::resolve(&mut walk, &outputs);

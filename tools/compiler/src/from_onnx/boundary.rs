@@ -40,6 +40,18 @@ impl Walk<'_> {
     }
 }
 
+/// A network whose outputs are all made of constants.
+pub(super) fn no_input() -> Unsupported {
+    Unsupported {
+        position: None,
+        operator: "input".to_string(),
+        elem: String::new(),
+        tensor: String::new(),
+        reason: "no node reads an input of the network".to_string(),
+        remedy: "check that the file is the network that was meant, and the tensors of --cut-at".to_string(),
+    }
+}
+
 /// Makes the named values the outputs (an empty list keeps the network's own), then drops every node that no output
 /// needs.
 ///

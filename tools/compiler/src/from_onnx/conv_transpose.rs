@@ -87,7 +87,10 @@ fn axis(node: &Node, place: usize, input: usize, taps: usize) -> Lowered<Axis> {
     let stated = node.ints("output_shape")?.and_then(|s| s.get(s.len().wrapping_sub(2 - place)).copied());
     let mode = node.text("auto_pad", "NOTSET")?;
     let wanted = match (stated, mode) {
-        (Some(extent), _) => usize::try_from(extent).ok(),
+        (Some(extent), _) => match usize::try_from(extent) {
+            Ok(extent) => Some(extent),
+            Err(_) => return refuse(format!("an output of {extent} elements")),
+        },
         (None, "SAME_UPPER" | "SAME_LOWER") => Some(input * stride),
         (None, _) => None,
     };

@@ -62,6 +62,10 @@ pub(super) fn place(
     }
     let mut problems = Vec::new();
     for node in std::mem::take(&mut placer.reals.nodes) {
+        // What reads from a refused node is not reported again.
+        if !node.inputs.iter().all(|&i| placer.is_there(i)) {
+            continue;
+        }
         if let Err(refusal) = placer.node(&node) {
             problems.push(placer.problem(&node, refusal));
         }
@@ -166,6 +170,11 @@ impl Placer<'_> {
         sources.dedup();
         let sources = sources.iter().map(name).collect();
         self.graph.nodes.push(Node { sources, op, inputs, output });
+    }
+
+    /// Whether a tensor was placed or is a constant.
+    fn is_there(&self, real: RealId) -> bool {
+        self.stored.contains_key(&real) || self.reals.tensors[real].codes.is_some()
     }
 
     /// The order that a tensor has, that of the source for constants.
