@@ -108,6 +108,10 @@ numbered! {
         ResizeNearest = 19, "resize_nearest";
         /// Output s32. Parameters: [`ArgMaxParams`].
         ArgMax = 20, "argmax";
+        /// Along one axis by constant indices. Parameters: [`GatherParams`].
+        Gather = 21, "gather";
+        /// A table for every channel of the last axis. Parameters: [`ChannelTableParams`].
+        ChannelTable = 22, "channel_table";
     }
 }
 
@@ -203,5 +207,13 @@ numbered! {
         ReluTflite = 12, "relu_tflite";
         /// From whole numbers to codes in float32, as TFLite quantizes a float tensor.
         QuantizeFloat = 13, "quantize_float";
+        /// `x` above zero, `argument * (exp(x) - 1)` below.
+        Elu = 14, "elu";
+        /// `x / 2 * (1 + erf(x / sqrt 2))`.
+        Gelu = 15, "gelu";
+        /// The approximation of `Gelu` by a hyperbolic tangent.
+        GeluTanh = 16, "gelu_tanh";
+        /// `max(0, min(1, argument * x + second_argument))`.
+        HardSigmoid = 17, "hard_sigmoid";
     }
 }

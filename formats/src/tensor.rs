@@ -38,8 +38,10 @@ pub struct TensorRecord {
     pub lo: i32,
     /// Largest proven value.
     pub hi: i32,
+    /// Smallest and largest code that the quantizer of this tensor gives; both 0: all of the type.
+    pub codes: [i32; 2],
     /// Zero.
-    pub reserved2: [u32; 4],
+    pub reserved2: [u32; 2],
 }
 
 const _: () = assert!(core::mem::size_of::<TensorRecord>() == 96);
@@ -124,6 +126,14 @@ impl Storage {
 }
 
 impl TensorRecord {
+    /// [`TensorRecord::codes`], those of `elem` where none are recorded.
+    pub const fn code_range(&self, elem: ElemCode) -> (i32, i32) {
+        match self.codes {
+            [0, 0] => elem.range(),
+            [lo, hi] => (lo, hi),
+        }
+    }
+
     /// The extents, outermost first.
     pub fn shape(&self) -> &[u32] {
         &self.dims[..usize::from(self.rank).min(MAX_RANK)]

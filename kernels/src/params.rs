@@ -336,6 +336,13 @@ impl Softmax {
     }
 }
 
+/// A 256-entry table for every channel of the last axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelTable<'a> {
+    /// One per channel, at least one.
+    pub tables: &'a [[u8; 256]],
+}
+
 /// How output coordinates map to input coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Coordinates {

@@ -7,7 +7,9 @@
 use core::ops::Range;
 
 use crate::isa::{Cpu, IsaKind};
-use crate::params::{Add, ArgMax, AveragePool, Conv, MaxPool, Mean, Requantize, Resize, Softmax, Valid};
+use crate::params::{
+    Add, ArgMax, AveragePool, ChannelTable, Conv, MaxPool, Mean, Requantize, Resize, Softmax, Valid,
+};
 
 mod rows;
 
@@ -24,6 +26,8 @@ pub enum KernelOp {
     Add,
     /// 256-entry table.
     Table,
+    /// 256-entry table per channel.
+    ChannelTable,
     /// Another scale, zero point or type.
     Requantize,
     /// Average pooling.
@@ -74,6 +78,8 @@ pub type ConvFn = unsafe fn(&Conv, &[u8], &[u8], Range<usize>, &mut [u8], &mut [
 pub type AddFn = unsafe fn(&Add, Option<&[u8]>, &[u8], &mut [u8]);
 /// `(table, input or None when it already lies in the output, output)`.
 pub type TableFn = unsafe fn(&[u8; 256], Option<&[u8]>, &mut [u8]);
+/// `(tables, input or None when it already lies in the output, output)`; whole pixels.
+pub type ChannelTableFn = unsafe fn(&ChannelTable, Option<&[u8]>, &mut [u8]);
 /// `(parameters, input, output)`, as many elements as the output has.
 pub type RequantizeFn = unsafe fn(&Requantize, &[u8], &mut [u8]);
 /// `(parameters, input, output pixels, output of those pixels)`.
@@ -100,6 +106,8 @@ pub enum Entry {
     Add(AddFn),
     /// For [`KernelOp::Table`].
     Table(TableFn),
+    /// For [`KernelOp::ChannelTable`].
+    ChannelTable(ChannelTableFn),
     /// For [`KernelOp::Requantize`].
     Requantize(RequantizeFn),
     /// For [`KernelOp::AveragePool`].
@@ -149,6 +157,8 @@ pub enum Accepts {
     Conv(fn(&Conv) -> bool),
     /// A test of the addition's parameters.
     Add(fn(&Add) -> bool),
+    /// A test of the tables.
+    ChannelTable(fn(&ChannelTable) -> bool),
     /// A test of the requantization's parameters.
     Requantize(fn(&Requantize) -> bool),
     /// A test of the mean's parameters.
@@ -243,6 +253,7 @@ macro_rules! bind {
 bind!(conv, Conv, ConvFn, Conv,
       (weights: &[u8], input: &[u8], rows: Range<usize>, output: &mut [u8], scratch: &mut [u8]));
 bind!(add, Add, AddFn, Add, (first: Option<&[u8]>, second: &[u8], output: &mut [u8]));
+bind!(channel_table, ChannelTable, ChannelTableFn, ChannelTable, (input: Option<&[u8]>, output: &mut [u8]));
 bind!(requantize, Requantize, RequantizeFn, Requantize, (input: &[u8], output: &mut [u8]));
 bind!(average_pool, AveragePool, AveragePoolFn, AveragePool,
       (input: &[u8], pixels: Range<usize>, output: &mut [u8]));

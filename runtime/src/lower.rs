@@ -177,6 +177,8 @@ fn action(op: &Operator, state: &mut Lowering) -> Result<(Action, KernelName), L
         Params::Reshape(_) => movement::reshape(op),
         Params::StridedCopy(p) => movement::strided_copy(op, &p, choice),
         Params::Tile(_) => movement::tile(op, choice),
+        Params::Gather(p) => movement::gather(op, &p, choice),
+        Params::ChannelTable(p) => elementwise::channel_table(op, &p, choice),
     }
 }
 

@@ -10,8 +10,8 @@ use dyadic_kernels::params::{
     Add, ArgMax, AveragePool, Conv, Dims, MAX_RANK, MaxPool, Mean, Mul, Requantize, Resize, Softmax,
 };
 use dyadic_kernels::registry::{
-    AddFn, ArgMaxFn, AveragePoolFn, Bound, ConvFn, MaxPoolFn, MeanFn, RequantizeFn, ResizeFn, SoftmaxFn,
-    TableFn,
+    AddFn, ArgMaxFn, AveragePoolFn, Bound, ChannelTableFn, ConvFn, MaxPoolFn, MeanFn, RequantizeFn, ResizeFn,
+    SoftmaxFn, TableFn,
 };
 
 use crate::name::Name;
@@ -130,6 +130,7 @@ pub(crate) enum Rows {
 pub(crate) enum Elements {
     Add { kernel: Bound<AddFn>, params: Add, first: Source, second: Source },
     Table { kernel: Bound<TableFn>, table: Range<usize>, input: Source },
+    ChannelTable { kernel: Bound<ChannelTableFn>, tables: Range<usize>, input: Source },
     Requantize { kernel: Bound<RequantizeFn>, params: Requantize, input: Source },
 }
 
@@ -196,6 +197,14 @@ pub(crate) enum Move {
     Concat {
         pitch: usize,
         branches: Vec<Branch>,
+    },
+    /// `shape`: extents before the axis, along it, behind it; `indices` in the file.
+    Gather {
+        elem: ElemType,
+        shape: [usize; 3],
+        indices: Range<usize>,
+        by_reference: bool,
+        input: Source,
     },
     /// By the reference.
     Naive {

@@ -152,8 +152,35 @@ pub struct TableParams {
     pub lo: i32,
     /// Upper clamp of the output.
     pub hi: i32,
-    /// A real argument of the function (the slope of a leaky ReLU) as mantissa and exponent, or zeros.
+    /// A real argument of the function (the slope of a leaky ReLU, the alpha of the others) as mantissa and exponent, or
+    /// zeros.
     pub argument: [i32; 2],
+    /// The second one (the beta of a hard sigmoid), or zeros.
+    pub second_argument: [i32; 2],
+}
+
+/// `out[.., i, ..] = in[.., index[i], ..]` along one axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct GatherParams {
+    /// Axis.
+    pub axis: u32,
+    /// First of its entries in `Constants`: one index of the input for every position of the output along the axis.
+    pub constants_first: u32,
+}
+
+/// Leaky ReLUs of 8-bit values, with a slope for every channel of the last axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct ChannelTableParams {
+    /// First of as many tables as there are channels.
+    pub tables_first: u32,
+    /// First of its entries in `Constants`: the mantissas of the slopes, then their exponents.
+    pub constants_first: u32,
+    /// Lower clamp of the output.
+    pub lo: i32,
+    /// Upper clamp of the output.
+    pub hi: i32,
 }
 
 /// Softmax over the last axis.
@@ -234,6 +261,10 @@ pub enum Params {
     ResizeNearest(ResizeParams),
     /// See [`OpKind::ArgMax`].
     ArgMax(ArgMaxParams),
+    /// See [`OpKind::Gather`].
+    Gather(GatherParams),
+    /// See [`OpKind::ChannelTable`].
+    ChannelTable(ChannelTableParams),
 }
 
 /// Every parameter structure is a whole number of 32-bit words and fits the record.
@@ -289,5 +320,7 @@ params!(
     Softmax,
     ResizeBilinear,
     ResizeNearest,
-    ArgMax
+    ArgMax,
+    Gather,
+    ChannelTable
 );

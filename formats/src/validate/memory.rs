@@ -156,7 +156,7 @@ impl Arena<'_, '_> {
         }
     }
 
-    /// Whether input `index` in the bytes `from` may share bytes with the output in `to`: a table and an addition of equal
+    /// Whether input `index` in the bytes `from` may share bytes with the output in `to`: tables and an addition of equal
     /// shapes may overwrite their first input element by element, a concatenation may find a branch at `branch`, where
     /// it would copy it.
     fn may_share(
@@ -173,7 +173,7 @@ impl Arena<'_, '_> {
         let in_place = index == 0 && from == to && inputs.iter().all(|&input| shape(input) == shape(output));
         match self.view.params(op) {
             Params::Reshape(_) => from == to,
-            Params::Table(_) | Params::Add(_) | Params::Sub(_) => in_place,
+            Params::Table(_) | Params::ChannelTable(_) | Params::Add(_) | Params::Sub(_) => in_place,
             Params::Concat(c) => {
                 let outer = shape(output).get(..c.axis as usize).unwrap_or(&[]);
                 let copied = self.view.concat_tables(op).get(index) == Some(&NO_TABLE);
@@ -183,7 +183,9 @@ impl Arena<'_, '_> {
             Params::AveragePool2d(_) | Params::MaxPool2d(_) | Params::Mean(_) | Params::Pad(_) => false,
             Params::StridedCopy(_) | Params::Tile(_) | Params::Softmax(_) => false,
             Params::Mul(_) | Params::Requantize(_) => false,
-            Params::ResizeBilinear(_) | Params::ResizeNearest(_) | Params::ArgMax(_) => false,
+            Params::ResizeBilinear(_) | Params::ResizeNearest(_) | Params::ArgMax(_) | Params::Gather(_) => {
+                false
+            }
         }
     }
 }

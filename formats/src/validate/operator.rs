@@ -82,6 +82,7 @@ fn arity(p: Place, op: &OperatorRecord, kind: OpKind) -> Result<u64, crate::Form
             op.inputs == 1
         }
         OpKind::ResizeBilinear | OpKind::ResizeNearest | OpKind::ArgMax => op.inputs == 1,
+        OpKind::Gather | OpKind::ChannelTable => op.inputs == 1,
     };
     at!(p, OperatorRecord, inputs).field(ok, "input count", op.inputs, "the inputs of this operator")?;
     at!(p, OperatorRecord, outputs).field(op.outputs == 1, "output count", op.outputs, "1")?;
@@ -143,7 +144,8 @@ const fn allowed(kind: OpKind) -> &'static [Rule] {
         OpKind::MaxPool2d => &[Rule::Max],
         OpKind::Mean => &[Rule::MeanOnce, Rule::MeanTwice],
         OpKind::Pad | OpKind::Concat | OpKind::Reshape | OpKind::StridedCopy | OpKind::Tile => &[Rule::Move],
-        OpKind::Table => &[Rule::Table],
+        OpKind::Gather => &[Rule::Move],
+        OpKind::Table | OpKind::ChannelTable => &[Rule::Table],
         OpKind::Softmax => &[Rule::Softmax],
         OpKind::ResizeBilinear => &[Rule::Bilinear10, Rule::BilinearRational, Rule::BilinearSingle],
         OpKind::ResizeNearest => &[Rule::Nearest, Rule::NearestSingle],

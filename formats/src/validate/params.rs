@@ -3,8 +3,9 @@
 use core::mem::offset_of;
 
 use crate::operator::{
-    AddParams, ArgMaxParams, ConcatParams, ConvParams, MeanParams, MulParams, PadParams, Params, PoolParams,
-    ResizeParams, Rule, ScaleProduct, SoftmaxParams, StridedCopyParams, TableFunction, TableParams,
+    AddParams, ArgMaxParams, ChannelTableParams, ConcatParams, ConvParams, GatherParams, MeanParams,
+    MulParams, PadParams, Params, PoolParams, ResizeParams, Rule, ScaleProduct, SoftmaxParams,
+    StridedCopyParams, TableFunction, TableParams,
 };
 use crate::place::{Checked, Place, Row};
 use crate::tensor::{ElemCode, TensorRecord};
@@ -49,6 +50,8 @@ impl Check<'_> {
                 let p = self.place.at(offset_of!(ResizeParams, coordinates));
                 p.field((1..=3).contains(&r.coordinates), "coordinates", r.coordinates, "1 to 3")
             }
+            Params::Gather(g) => self.gather(g),
+            Params::ChannelTable(t) => self.channel_table(t),
             Params::ArgMax(a) => self.axis(offset_of!(ArgMaxParams, axis), a.axis, self.input),
         }
     }
@@ -188,7 +191,14 @@ impl Check<'_> {
         let known = u16::try_from(t.function).ok().and_then(TableFunction::from_number).is_some();
         let p = self.place.at(offset_of!(TableParams, function));
         p.field(known, "table function", t.function, "a known function")?;
-        self.real(offset_of!(TableParams, argument), t.argument, -(1 << 24) + 1)?;
+        let arguments = [
+            (offset_of!(TableParams, argument), t.argument),
+            (offset_of!(TableParams, second_argument), t.second_argument),
+        ];
+        for (offset, [mantissa, exponent]) in arguments {
+            let p = self.place.at(offset);
+            real((p, mantissa), (p.at(4), exponent), LEAST_MANTISSA)?;
+        }
         self.clamp(offset_of!(TableParams, lo), t.lo, t.hi)
     }
 
@@ -205,14 +215,35 @@ impl Check<'_> {
             s.diff_min,
             "-((31 << 26) >> left shift) to 0",
         )?;
-        self.real(offset_of!(SoftmaxParams, beta), s.beta, 1)
+        let (p, [mantissa, exponent]) = (self.place.at(offset_of!(SoftmaxParams, beta)), s.beta);
+        real((p, mantissa), (p.at(4), exponent), 1)
     }
 
-    /// A real number as mantissa, from `least` to 2^24 - 1, and exponent, -149 to 127.
-    fn real(&self, offset: usize, [mantissa, exponent]: [i32; 2], least: i32) -> Checked {
-        let p = self.place.at(offset);
-        p.field((least..1 << 24).contains(&mantissa), "mantissa", mantissa, "below 2^24 in magnitude")?;
-        p.at(4).field((-149..=127).contains(&exponent), "exponent", exponent, "-149 to 127")
+    fn gather(&mut self, g: &GatherParams) -> Checked {
+        for tensor in [self.input, self.output] {
+            self.axis(offset_of!(GatherParams, axis), g.axis, tensor)?;
+        }
+        let extent = |t: &TensorRecord| t.shape().get(g.axis as usize).copied().unwrap_or(1);
+        let (positions, extent) = (extent(self.output), i64::from(extent(self.input)));
+        let p = self.place.at(offset_of!(GatherParams, constants_first));
+        self.constants.take(p, g.constants_first.into(), positions.into())?;
+        let first = g.constants_first as usize;
+        (first..first + positions as usize).try_for_each(|i| {
+            let inside = (0..extent).contains(&i64::from(self.values[i]));
+            self.payload.at(4 * i).field(inside, "index", self.values[i], "a position of the input")
+        })
+    }
+
+    fn channel_table(&mut self, t: &ChannelTableParams) -> Checked {
+        let channels = channels(self.output);
+        let p = self.place.at(offset_of!(ChannelTableParams, tables_first));
+        self.tables.take(p, t.tables_first, channels)?;
+        let p = self.place.at(offset_of!(ChannelTableParams, constants_first));
+        self.constants.take(p, t.constants_first.into(), 2 * u64::from(channels))?;
+        let (first, count) = (t.constants_first as usize, channels as usize);
+        let value = |i: usize| (self.payload.at(4 * i), self.values[i]);
+        (first..first + count).try_for_each(|i| real(value(i), value(i + count), LEAST_MANTISSA))?;
+        self.clamp(offset_of!(ChannelTableParams, lo), t.lo, t.hi)
     }
 
     fn sizes(&self, field: &'static str, offset: usize, pair: [u32; 2], least: u32) -> Checked {
@@ -245,6 +276,15 @@ impl Check<'_> {
             "a value of the output type, not below the lower clamp",
         )
     }
+}
+
+/// Least mantissa of a real of either sign.
+const LEAST_MANTISSA: i32 = -(1 << 24) + 1;
+
+/// A real number as mantissa, from `least` to 2^24 - 1, and exponent, -149 to 127, each with its place.
+fn real((p, mantissa): (Place, i32), (q, exponent): (Place, i32), least: i32) -> Checked {
+    p.field((least..1 << 24).contains(&mantissa), "mantissa", mantissa, "below 2^24 in magnitude")?;
+    q.field((-149..=127).contains(&exponent), "exponent", exponent, "-149 to 127")
 }
 
 /// A factor `multiplier / 2^shift`, each with its place.

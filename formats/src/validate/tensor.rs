@@ -113,6 +113,11 @@ fn values(p: Place, t: &TensorRecord, elem: ElemCode) -> Checked {
         t.hi,
         "a value of the element type, not below the least",
     )?;
+    let q = at!(p, TensorRecord, codes);
+    let [first, last] = t.codes;
+    let expected = "values of the element type in their order, or zeros";
+    q.field(min <= first && first <= max, "codes", first, expected)?;
+    q.at(4).field(first <= last && last <= max, "codes", last, expected)?;
     let set = t.reserved2.iter().find(|&&word| word != 0).copied().unwrap_or(0);
     at!(p, TensorRecord, reserved2).field(set == 0, "reserved", set, "0")
 }

@@ -5,8 +5,9 @@ use std::mem::offset_of;
 
 use dyadic_format::header::Header;
 use dyadic_format::operator::{
-    AddParams, ArgMaxParams, ConcatParams, ConvParams, MeanParams, MulParams, PadParams, PoolParams,
-    ResizeParams, SoftmaxParams, StridedCopyParams, TableFunction, TableParams,
+    AddParams, ArgMaxParams, ChannelTableParams, ConcatParams, ConvParams, GatherParams, MeanParams,
+    MulParams, PadParams, PoolParams, ResizeParams, SoftmaxParams, StridedCopyParams, TableFunction,
+    TableParams,
 };
 use dyadic_format::records::{
     GoldenRecord, IntervalRecord, PackedRecord, ProvenanceRecord, RecipeRecord, ScaleRecord, TextRef,
@@ -63,7 +64,7 @@ fn fields_of_records() {
     check_fields!(ScaleRecord: mantissa, exponent, reserved);
     check_fields!(IntervalRecord: lo, hi);
     check_fields!(TensorRecord: name, elem, storage, rank, reserved, zero_point, dims, offset, bytes, scale_first,
-        scale_count, lo, hi, reserved2);
+        scale_count, lo, hi, codes, reserved2);
     check_fields!(OperatorRecord: name, kind, rule, operands_first, inputs, outputs, intervals_first,
         intervals_count, reserved, params);
     check_fields!(PackedRecord: operator, layout, offset, bytes);
@@ -82,7 +83,9 @@ fn fields_of_parameters() {
     check_fields!(PadParams: before, value);
     check_fields!(ConcatParams: axis);
     check_fields!(StridedCopyParams: start, strides);
-    check_fields!(TableParams: table, function, lo, hi, argument);
+    check_fields!(TableParams: table, function, lo, hi, argument, second_argument);
+    check_fields!(GatherParams: axis, constants_first);
+    check_fields!(ChannelTableParams: tables_first, constants_first, lo, hi);
     check_fields!(SoftmaxParams: multiplier, left_shift, diff_min, beta);
     check_fields!(ResizeParams: coordinates);
     check_fields!(ArgMaxParams: axis);

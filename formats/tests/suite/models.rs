@@ -1,8 +1,9 @@
 //! Two small models made by code.
 
 use dyadic_format::operator::{
-    AddParams, ArgMaxParams, ConcatParams, ConvParams, MeanParams, MulParams, NO_TABLE, NoParams, PadParams,
-    PoolParams, ResizeParams, ScaleProduct, SoftmaxParams, StridedCopyParams, TableFunction, TableParams,
+    AddParams, ArgMaxParams, ChannelTableParams, ConcatParams, ConvParams, GatherParams, MeanParams,
+    MulParams, NO_TABLE, NoParams, PadParams, PoolParams, ResizeParams, ScaleProduct, SoftmaxParams,
+    StridedCopyParams, TableFunction, TableParams,
 };
 use dyadic_format::records::{
     ChannelOrder, GoldenRecord, IntervalRecord, ProvenanceRecord, RecipeRecord, ScaleRecord,
@@ -41,7 +42,8 @@ impl Builder {
             scale_count,
             lo,
             hi,
-            reserved2: [0; 4],
+            codes: [0; 2],
+            reserved2: [0; 2],
         }
     }
 
@@ -177,7 +179,8 @@ fn convolutions(b: &mut Builder, image: u32) -> u32 {
     let r = b.tensor_at("r", ElemCode::S8, &[1, 4, 4, 2], b.contents.tensors[d as usize].offset);
     b.contents.tables.push([1; 256]);
     let function = TableFunction::LeakyRelu as u32;
-    let params = TableParams { table: 0, function, lo: -128, hi: 127, argument: [-3, -4] };
+    let params =
+        TableParams { table: 0, function, lo: -128, hi: 127, argument: [-3, -4], second_argument: [7, 127] };
     b.operator("leaky", Rule::Table, Params::Table(params), &[d], r, &[]);
     let s = b.tensor_at("s", ElemCode::S8, &[1, 4, 4, 2], b.contents.tensors[a as usize].offset);
     let params = AddParams { multipliers: [1 << 23, 1 << 22, 0], shifts: [24, 0, 0], lo: -128, hi: 127 };
@@ -248,6 +251,18 @@ fn head(b: &mut Builder, copied: u32) {
     b.operator("softmax", Rule::Softmax, Params::Softmax(params), &[logits], likely, &[]);
     let best = b.tensor("best", ElemCode::S32, &[2]);
     b.operator("best", Rule::ArgMax, Params::ArgMax(ArgMaxParams { axis: 1 }), &[likely], best, &[]);
+    let picked = b.tensor("picked", ElemCode::S8, &[2, 1]);
+    let constants_first = b.contents.constants.len() as u32;
+    b.contents.constants.push(2);
+    let params = GatherParams { axis: 1, constants_first };
+    b.operator("pick", Rule::Move, Params::Gather(params), &[likely], picked, &[]);
+    // In place, through the table of another.
+    let slopes = b.tensor_at("slopes", ElemCode::S8, &[2, 1], b.contents.tensors[picked as usize].offset);
+    let params =
+        ChannelTableParams { tables_first: 0, constants_first: constants_first + 1, lo: -128, hi: 127 };
+    b.contents.constants.extend([-5, -149]);
+    b.operator("prelu", Rule::Table, Params::ChannelTable(params), &[picked], slopes, &[]);
+    b.contents.tensors[slopes as usize].codes = [-8, 7];
     b.contents.outputs.extend([likely, best]);
 }
 

@@ -33,7 +33,8 @@ impl Net {
     fn look_up(mut self, input: u32, output: u32) -> Net {
         self.builder.contents.tables = vec![[0; 256]];
         let function = TableFunction::Tanh as u32;
-        let params = TableParams { table: 0, function, lo: -128, hi: 127, argument: [0; 2] };
+        let params =
+            TableParams { table: 0, function, lo: -128, hi: 127, argument: [0; 2], second_argument: [0; 2] };
         self.op(Rule::Table, Params::Table(params), &[input], output)
     }
 

@@ -2,8 +2,8 @@
 //! soundness of their `unsafe` blocks, relies on the limits here.
 
 use super::{
-    Add, AddRule, ArgMax, AveragePool, AverageRule, Conv, MaxPool, Mean, Output, Quant, Requantize, Resize,
-    Softmax,
+    Add, AddRule, ArgMax, AveragePool, AverageRule, ChannelTable, Conv, MaxPool, Mean, Output, Quant,
+    Requantize, Resize, Softmax,
 };
 use crate::geometry::Window;
 use crate::requant::{Dyadic, Rounding};
@@ -192,6 +192,12 @@ impl Valid for Resize {
 impl Valid for ArgMax {
     fn is_valid(&self) -> bool {
         countable(&[self.outer, self.depth, self.inner])
+    }
+}
+
+impl Valid for ChannelTable<'_> {
+    fn is_valid(&self) -> bool {
+        countable(&[self.tables.len()])
     }
 }
 

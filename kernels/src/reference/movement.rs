@@ -83,6 +83,29 @@ pub fn tile(elem: ElemType, shape: &Dims, input: &[u8], out: &Dims, output: &mut
     }
 }
 
+/// Along the middle axis of `outer x extent x inner` elements: `out[o, i, ..] = in[o, indices[i], ..]`.
+///
+/// # Panics
+/// When an index is not one of the `extent` positions.
+pub fn gather(
+    elem: ElemType,
+    [outer, extent, inner]: [usize; 3],
+    indices: &[i32],
+    input: &[u8],
+    output: &mut [u8],
+) {
+    let mut to = 0;
+    for o in 0..outer {
+        for &index in indices {
+            let from = (o * extent + index as usize) * inner;
+            for i in 0..inner {
+                elem.store(output, to, elem.load(input, from + i));
+                to += 1;
+            }
+        }
+    }
+}
+
 /// One branch of a concatenation: copies `outer` runs of `run` bytes into an output whose runs are `pitch` bytes
 /// apart, from byte `first` of each; 8-bit values go through the branch's `table` when it has one.
 pub fn concat(

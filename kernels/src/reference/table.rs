@@ -7,3 +7,11 @@ pub fn table(table: &[u8; 256], input: Option<&[u8]>, output: &mut [u8]) {
         *out = table[usize::from(input.map_or(*out, |x| x[i]))];
     }
 }
+
+/// `out[p, c] = tables[c][in[p, c]]`: a table for every channel of the last axis. Without an `input` the values already
+/// lie in the output.
+pub fn channel_table(tables: &[[u8; 256]], input: Option<&[u8]>, output: &mut [u8]) {
+    for (i, out) in output.iter_mut().enumerate() {
+        *out = tables[i % tables.len()][usize::from(input.map_or(*out, |x| x[i]))];
+    }
+}

@@ -7,7 +7,7 @@ use super::{Accepts, ConvFn, Entry, Kernel, KernelOp, Layout, Tile};
 use crate::isa::avx2;
 use crate::isa::{IsaKind, portable};
 use crate::ops::gemm;
-use crate::params::{Add, ArgMax, AveragePool, Conv, MaxPool, Requantize, Resize};
+use crate::params::{Add, ArgMax, AveragePool, ChannelTable, Conv, MaxPool, Requantize, Resize};
 use crate::types::ElemType;
 use crate::{ops, reference};
 
@@ -98,6 +98,14 @@ pub static KERNELS: &[Kernel] = &[
         IsaKind::Portable,
         Accepts::All,
         Entry::Table(ops::table::table_portable),
+    ),
+    reference("channel_table_reference", KernelOp::ChannelTable, Entry::ChannelTable(channel_table)),
+    row(
+        "channel_table_x8_portable",
+        KernelOp::ChannelTable,
+        IsaKind::Portable,
+        Accepts::All,
+        Entry::ChannelTable(ops::table::channel_table),
     ),
     #[cfg(target_arch = "x86_64")]
     row("table_x8_avx2", KernelOp::Table, IsaKind::Avx2, Accepts::All, Entry::Table(avx2::table::table)),
@@ -334,6 +342,10 @@ fn add(p: &Add, first: Option<&[u8]>, second: &[u8], output: &mut [u8]) {
 
 fn table(entries: &[u8; 256], input: Option<&[u8]>, output: &mut [u8]) {
     reference::table(entries, input, output);
+}
+
+fn channel_table(p: &ChannelTable, input: Option<&[u8]>, output: &mut [u8]) {
+    reference::channel_table(p.tables, input, output);
 }
 
 /// Where an element ends inside a byte, the length does not say how many there are.

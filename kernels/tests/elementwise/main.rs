@@ -1,6 +1,6 @@
 //! Addition, tables and softmax: every kernel that this CPU runs against the reference.
 
-use dyadic_kernels::params::{Add, AddRule, Output, Quant, Softmax};
+use dyadic_kernels::params::{Add, AddRule, ChannelTable, Output, Quant, Softmax};
 use dyadic_kernels::registry::KernelOp;
 use dyadic_kernels::requant::Dyadic;
 use dyadic_kernels::{ElemType, reference};
@@ -172,6 +172,34 @@ fn table_all_values() {
             assert_eq!(output.checked(), expected, "{}", kernel.kernel().name);
             kernel.run(&table, None, input.slice());
             assert_eq!(input.checked(), expected, "{} in place", kernel.kernel().name);
+        }
+    }
+}
+
+/// Every channel through its own table, in place and not.
+#[test]
+fn channel_tables() {
+    let mut random = Random(6);
+    for channels in [1, 2, 3, 16, 33] {
+        let tables: Vec<[u8; 256]> =
+            (0..channels).map(|_| random.bytes(256, Fill::Random).try_into().unwrap()).collect();
+        for pixels in [0, 1, 5, 300] {
+            if left_out(pixels * channels) {
+                continue;
+            }
+            let p = ChannelTable { tables: &tables };
+            let values = random.bytes(pixels * channels, Fill::Random);
+            let mut expected = vec![0; values.len()];
+            reference::channel_table(&tables, Some(&values), &mut expected);
+            for choice in fast(KernelOp::ChannelTable) {
+                let kernel = choice.channel_table(KernelOp::ChannelTable, &p).unwrap();
+                assert_eq!(kernel.kernel().isa, choice.isa);
+                let (mut input, mut output) = (Guarded::copy(&values), Guarded::new(values.len()));
+                kernel.run(&p, Some(input.slice()), output.slice());
+                assert_eq!(output.checked(), expected);
+                kernel.run(&p, None, input.slice());
+                assert_eq!(input.checked(), expected, "in place");
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Addition, subtraction, product, tables, requantization.
 
 use dyadic_format::Rule;
-use dyadic_format::operator::{AddParams, MulParams, TableParams};
+use dyadic_format::operator::{AddParams, ChannelTableParams, MulParams, TableParams};
 use dyadic_kernels::isa::IsaKind;
-use dyadic_kernels::params::{Add, AddRule, Dims, Mul, Requantize};
+use dyadic_kernels::params::{Add, AddRule, ChannelTable, Dims, Mul, Requantize};
 use dyadic_kernels::registry::{Choice, KernelOp};
 use dyadic_kernels::requant::Dyadic;
 
@@ -121,6 +121,24 @@ pub(super) fn table(
     let (input, table) = (op.source_in_place(0)?, op.table(p.table));
     let kernel = op.chosen(choice.table(KernelOp::Table, entries), KernelOp::Table)?;
     Ok((Action::Elements(Elements::Table { kernel, table, input }), named(kernel.kernel())))
+}
+
+/// A function of one 8-bit value for every channel of the last axis.
+pub(super) fn channel_table(
+    op: &Operator,
+    p: &ChannelTableParams,
+    choice: Choice,
+) -> Result<(Action, KernelName), LoadError> {
+    op.require_elem(op.input(0), "input type", &BYTES)?;
+    op.require_elem(op.output(), "output type", &BYTES)?;
+    let (from, to) = (op.dims(op.input(0)), op.dims(op.output()));
+    op.require(from == to, "output shape", &to, alloc::format!("{from:?}"))?;
+    // The file was checked to hold as many tables.
+    let (first, channels) = (p.tables_first as usize, to.last().copied().unwrap_or(1));
+    let params = ChannelTable { tables: &op.view.tables()[first..][..channels] };
+    let kernel = op.chosen(choice.channel_table(KernelOp::ChannelTable, &params), KernelOp::ChannelTable)?;
+    let (input, tables) = (op.source_in_place(0)?, op.tables(p.tables_first, channels));
+    Ok((Action::Elements(Elements::ChannelTable { kernel, tables, input }), named(kernel.kernel())))
 }
 
 /// Another scale, zero point or integer type.

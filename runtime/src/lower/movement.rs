@@ -1,7 +1,7 @@
 //! Data movement: pad, concatenate, reshape, strided copy, tile.
 
 use dyadic_format::Storage;
-use dyadic_format::operator::{ConcatParams, NO_TABLE, PadParams, StridedCopyParams};
+use dyadic_format::operator::{ConcatParams, GatherParams, NO_TABLE, PadParams, StridedCopyParams};
 use dyadic_kernels::isa::IsaKind;
 use dyadic_kernels::params::MAX_RANK;
 use dyadic_kernels::registry::Choice;
@@ -153,6 +153,36 @@ pub(super) fn strided_copy(
     let fast = Move::StridedCopy { elem, walk, input: input.clone() };
     let naive = Naive::StridedCopy { elem, start, strides, out };
     Ok(fast_or_naive(choice, moved(fast, "strided_copy_portable"), naive, input))
+}
+
+/// The file was checked to hold the indices, each a position of the input along the axis.
+pub(super) fn gather(
+    op: &Operator,
+    p: &GatherParams,
+    choice: Choice,
+) -> Result<(Action, KernelName), LoadError> {
+    op.require_same_codes(0)?;
+    let (from, to, axis) = (op.dims(op.input(0)), op.dims(op.output()), p.axis as usize);
+    let others = from.len() == to.len() && (0..to.len()).all(|i| i == axis || from[i] == to[i]);
+    op.require(others, "input shape", &from, alloc::format!("{to:?} except along axis {axis}"))?;
+    let (outer, rest) = from.split_at(axis);
+    let [extent, inner @ ..] = rest else {
+        return Err(op.refusal("axis", axis, alloc::format!("below {}", from.len())));
+    };
+    let by_reference = choice.isa == IsaKind::Reference;
+    let gather = Move::Gather {
+        elem: op.elem(op.output()),
+        shape: [outer.iter().product(), *extent, inner.iter().product()],
+        indices: op.constants(p.constants_first, to[axis]),
+        by_reference,
+        input: op.source(0)?,
+    };
+    let name = if by_reference {
+        ("gather_reference", IsaKind::Reference)
+    } else {
+        ("gather_portable", IsaKind::Portable)
+    };
+    Ok((Action::Move(gather), name))
 }
 
 pub(super) fn tile(op: &Operator, choice: Choice) -> Result<(Action, KernelName), LoadError> {

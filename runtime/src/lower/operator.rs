@@ -175,7 +175,12 @@ impl<'v> Operator<'v> {
 
     /// A table as bytes of the file.
     pub(super) fn table(&self, number: u32) -> Range<usize> {
-        entries(self.view, SectionKind::Tables, number, 1)
+        self.tables(number, 1)
+    }
+
+    /// `count` tables from `first` on.
+    pub(super) fn tables(&self, first: u32, count: usize) -> Range<usize> {
+        entries(self.view, SectionKind::Tables, first, count)
     }
 
     /// The rounding of the operator's rule.

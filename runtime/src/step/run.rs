@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use dyadic_format::AlignedBytes;
 use dyadic_kernels::ElemType;
-use dyadic_kernels::params::{AveragePool, AverageRule, Conv};
+use dyadic_kernels::params::{AveragePool, AverageRule, ChannelTable, Conv};
 use dyadic_kernels::reference;
 use dyadic_kernels::registry::Kernel;
 
@@ -186,6 +186,19 @@ impl Elements {
                     kernel.run(entries, input, out);
                 });
             }
+            Elements::ChannelTable { kernel, tables, input } => {
+                let (input, tables) =
+                    (inputs.optional(input), bytemuck::cast_slice(&inputs.file[tables.clone()]));
+                let (params, channels) = (ChannelTable { tables }, tables.len());
+                let (units, parallel) = (output.len() / channels, context.parallel);
+                let scratch = &mut [][..];
+                let banded =
+                    Banded { parallel, bands, units, unit_bytes: channels, output, scratch, scratch_each: 0 };
+                banded.run(&|pixels, out, _| {
+                    let input = input.map(|bytes| &bytes[pixels.start * channels..pixels.end * channels]);
+                    kernel.run(&params, input, out);
+                });
+            }
             Elements::Requantize { kernel, params, input } => {
                 let input = inputs.get(input);
                 let banded = elements(output, params.to.elem, bands, context.parallel);
@@ -232,6 +245,11 @@ impl Move {
                     let input = inputs.get(&branch.input);
                     movement::concat(input, branch.run, table, output, branch.first, *pitch);
                 }
+            }
+            Move::Gather { elem, shape, indices, by_reference, input } => {
+                let (indices, input) = (words(inputs.file, indices), inputs.get(input));
+                let gather = if *by_reference { reference::gather } else { movement::gather };
+                gather(*elem, *shape, indices, input, output);
             }
             Move::Naive { naive, input } => naive.run(inputs.get(input), output),
             Move::Copy { input } => output.copy_from_slice(inputs.get(input)),

@@ -43,7 +43,8 @@ impl Builder {
             scale_count: 0,
             lo: elem.min(),
             hi: elem.max(),
-            reserved2: [0; 4],
+            codes: [0; 2],
+            reserved2: [0; 2],
         }
     }
 

@@ -30,7 +30,8 @@ fn models() -> Vec<Contents> {
     let resize = ResizeParams { coordinates: 1 };
     let pad = PadParams { before: [0, 1, 1, 0, 0, 0, 0, 0], value: 0 };
     let strided = StridedCopyParams { start: 0, strides: [0, 4, 16, 1, 0, 0, 0, 0] };
-    let table = TableParams { table: 0, function: 1, lo: 0, hi: 255, argument: [0; 2] };
+    let table =
+        TableParams { table: 0, function: 1, lo: 0, hi: 255, argument: [0; 2], second_argument: [0; 2] };
     let mut looked_up = one(Rule::Table, Params::Table(table), &[x], x);
     looked_up.contents.tables.push(std::array::from_fn(|i| i as u8 ^ 0x55));
     let concat = Params::Concat(ConcatParams { axis: 1 });

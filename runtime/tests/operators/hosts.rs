@@ -19,7 +19,8 @@ fn model() -> Model {
     b.contents.tables.push(std::array::from_fn(|i| 255 - i as u8));
     let from = b.input(U8, &[COUNT], 0);
     let to = b.tensor(U8, &[COUNT], 0);
-    let params = TableParams { table: 0, function: 1, lo: 0, hi: 255, argument: [0; 2] };
+    let params =
+        TableParams { table: 0, function: 1, lo: 0, hi: 255, argument: [0; 2], second_argument: [0; 2] };
     b.operator(Rule::Table, Params::Table(params), &[from], to, &[]);
     b.output(to);
     b.model().unwrap_or_else(|e| panic!("{e}"))

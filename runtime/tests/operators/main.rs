@@ -336,7 +336,14 @@ fn tables_and_requantization() {
         b.contents.tables.push(table);
         let from = b.input(U8, &[count], 0);
         let to = if in_place { b.tensor_at(0, S8, &[count], 0) } else { b.tensor(S8, &[count], 0) };
-        let params = TableParams { table: 0, function: 1, lo: -128, hi: 127, argument: [0; 2] };
+        let params = TableParams {
+            table: 0,
+            function: 1,
+            lo: -128,
+            hi: 127,
+            argument: [0; 2],
+            second_argument: [0; 2],
+        };
         b.operator(Rule::Table, Params::Table(params), &[from], to, &[]);
         b.output(to);
         let input = bytes(count, 9);

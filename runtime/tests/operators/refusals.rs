@@ -126,7 +126,7 @@ fn element_wise() {
     let joint = AddParams { multipliers: [1, 1, 0], shifts: [1, 0, 0], lo, hi };
     let tflite = AddParams { multipliers: [1 << 30; 3], shifts: [32; 3], lo, hi };
     let mul = MulParams { multiplier: 1 << 30, shift: 32, lo, hi };
-    let table = TableParams { table: 0, function: 1, lo, hi, argument: [0; 2] };
+    let table = TableParams { table: 0, function: 1, lo, hi, argument: [0; 2], second_argument: [0; 2] };
     let with_table = |input, output| {
         let mut b = one(Rule::Table, Params::Table(table), &[input], output);
         b.contents.tables.push([0; 256]);

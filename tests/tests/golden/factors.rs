@@ -98,7 +98,7 @@ fn tables() {
         let (from, to) = (side("sx", "zx"), side("sy", "zy"));
         let (functions, argument, clamp) = functions(&case, &to);
         for function in functions {
-            let entries = table::build(function, argument, from, to, clamp).unwrap();
+            let entries = table::build(function, [argument, 0.0], from, to, clamp).unwrap();
             // From the lowest code up.
             let codes: Vec<u8> = (from.elem.min()..=from.elem.max()).map(|q| q as u8).collect();
             let mut actual = vec![0; 256];

@@ -13,7 +13,7 @@ use dyadic_runtime::{Cpu, IsaKind, Model, Options, Session};
 pub fn tensor(graph: &mut Graph, elem: ElemType, shape: &[usize], scale: f32, zero_point: i32) -> TensorId {
     let name = format!("t{}", graph.tensors.len());
     let (shape, scales) = (shape.to_vec(), vec![scale]);
-    graph.add(Tensor { name, shape, elem, zero_point, scales, data: None })
+    graph.add(Tensor { name, shape, elem, zero_point, scales, codes: None, data: None })
 }
 
 /// An s8 constant with these scales.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod graph;
+mod narrow;
 mod stream;
 
 use dyadic_compiler::import::tflite::author::Author;

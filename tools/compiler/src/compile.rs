@@ -10,7 +10,7 @@ use crate::from_onnx::{self, ShapeError};
 use crate::import::onnx::{self, OnnxError};
 use crate::import::tflite::{self, TfliteError};
 use crate::options::Options;
-use crate::unsupported::{CutError, Import, Unsupported};
+use crate::unsupported::{CutError, Import, SourceNode, Unsupported};
 use crate::{from_tflite, memory_plan, pack, passes};
 
 /// Why a network was not compiled.
@@ -61,6 +61,8 @@ pub struct Compiled {
     pub contents: Contents,
     /// Remarks for the user.
     pub notes: Vec<String>,
+    /// Every node of the source and what it became.
+    pub sources: Vec<SourceNode>,
 }
 
 impl Compiled {
@@ -121,7 +123,7 @@ pub fn compile<'a>(source: impl Into<Source<'a>>, options: &Options) -> Result<C
     let mut contents = emit(&graph, &plan, options.contract)?;
     pack::pack(&mut contents, options);
     describe(&mut contents, &graph, (source.bytes.len(), digest), options)?;
-    let compiled = Compiled { contents, notes: import.notes };
+    let compiled = Compiled { contents, notes: import.notes, sources: import.sources };
     open(&compiled.to_bytes())?;
     Ok(compiled)
 }
@@ -151,7 +153,7 @@ fn import_onnx(source: Source, options: &Options) -> Result<(Import, blake3::Has
     let digest = digest_with_external(source.bytes, &model);
     options.import.shapes.check(&model.inputs)?;
     from_onnx::cut(&mut model, &options.cut_at)?;
-    let import = from_onnx::lower(&model, &options.import)
+    let import = from_onnx::lower(model, &options.import)
         .map_err(|problems| CompileError::Unsupported { problems, operators })?;
     Ok((import, digest))
 }

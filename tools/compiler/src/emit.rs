@@ -18,7 +18,7 @@ mod convolution;
 mod limits;
 mod params;
 
-pub use params::{table_function, table_of};
+pub use params::{arguments_to_words, table_function, table_of};
 
 /// Why a graph cannot become a file.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -82,6 +82,7 @@ pub fn emit(graph: &Graph, plan: &MemoryPlan, contract: Contract) -> Result<Cont
 fn store_proof(contents: &mut Contents, graph: &Graph) -> Result<(), EmitError> {
     let proof = prove(&Program::of_contents(contents))
         .map_err(|source| EmitError::Overflow { node: name(&graph.nodes[source.operator]), source })?;
+    limits::check_codes(contents, &proof, graph)?;
     for (number, intervals) in proof.intervals.iter().enumerate() {
         check_left_shift(contents, number, intervals, &graph.nodes[number])?;
         check_product_shift(contents, number, &proof.ranges, graph)?;
@@ -214,7 +215,8 @@ impl<'a> Emitter<'a> {
             scale_count: tensor.scales.len() as u32,
             lo: tensor.elem.min(),
             hi: tensor.elem.max(),
-            reserved2: [0; 4],
+            codes: tensor.codes.map_or([0; 2], |(lo, hi)| [lo, hi]),
+            reserved2: [0; 2],
         };
         self.contents.scales.extend(tensor.scales.iter().map(|&s| to_record(s)));
         self.contents.tensors.push(record);
@@ -268,11 +270,11 @@ impl<'a> Emitter<'a> {
         let mut numbers = Vec::with_capacity(node.inputs.len());
         for &input in &node.inputs {
             let from = self.ir(input);
-            let number = if from.same_quantization(to) || to.scales.is_empty() {
+            let number = if from.fits(to) || to.scales.is_empty() {
                 NO_TABLE
             } else {
-                let full = (to.elem.min(), to.elem.max());
-                let table = crate::quantize::table::build(function, 0.0, side(from), side(to), full)?;
+                let table =
+                    crate::quantize::table::build(function, [0.0; 2], side(from), side(to), to.code_range())?;
                 self.table(table)
             };
             numbers.push(number);
@@ -295,11 +297,10 @@ fn side(tensor: &Tensor) -> crate::quantize::table::Side {
     crate::quantize::table::Side { elem, scale: tensor.scale(), zero_point }
 }
 
-/// The clamp of an activation on an output tensor.
+/// The clamp of an activation on an output tensor, within the codes of its quantizer.
 fn clamp(activation: crate::ir::Activation, to: &Tensor) -> (i32, i32) {
     let (lo, hi) = crate::quantize::factors::clamp(activation, to.elem, to.scale(), to.zero_point);
-    let (first, last) = to.codes.unwrap_or((lo, hi));
-    (lo.clamp(first, last), hi.clamp(first, last))
+    crate::quantize::factors::within((lo, hi), to.code_range())
 }
 
 /// An empty parameter block.

@@ -2,8 +2,8 @@
 //!
 //! ONNX says quantization in several ways: QuantizeLinear and DequantizeLinear around operators on real numbers,
 //! operators on integers that carry their scales (QLinearConv, ConvInteger), and the nodes of QONNX. All become one
-//! form first, a network over real numbers in which some tensors are known to be codes ([`reals`]); then every tensor
-//! must have got its codes ([`resolve`]), and the nodes become integer operations with the channels last ([`place`]).
+//! form first, a network over real numbers in which some tensors are known to be codes (`reals`); then every tensor
+//! must have got its codes (`resolve`), and the nodes become integer operations with the channels last (`place`).
 //!
 //! Every node that keeps the network from being integer is reported, all of one network in one report.
 
@@ -11,18 +11,22 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::import::onnx::{self, DataType, OnnxModel};
-use crate::unsupported::{Import, Lowered, Refusal, Unsupported, refuse, refuse_with};
+use crate::unsupported::{Fate, Import, Lowered, Refusal, SourceNode, Unsupported, refuse, refuse_with};
 use constant::Quantized;
 use reals::{RealId, Reals};
 
 mod activation;
+mod affine;
+mod array;
 mod attributes;
 mod boundary;
 mod constant;
+mod conv_transpose;
 mod convolution;
 mod elementwise;
 mod fold;
 mod movement;
+mod patterns;
 mod place;
 mod pooling;
 mod qoperator;
@@ -31,6 +35,7 @@ mod reals;
 mod resize;
 mod resolve;
 mod shapes;
+mod tail;
 
 pub use boundary::cut;
 pub use shapes::{InputShapes, ShapeError};
@@ -77,23 +82,58 @@ impl Form {
     }
 }
 
-/// Lowers a network.
+/// Lowers a network, after [`cut`] made its outputs what is wanted.
 ///
 /// # Errors
 /// Every node and boundary tensor that is not supported, in the order of the source.
-pub fn lower(model: &OnnxModel, options: &ImportOptions) -> Result<Import, Vec<Unsupported>> {
-    let mut walk = Walk::new(model);
-    walk.inputs(&options.shapes);
-    for node in &model.nodes {
-        walk.node(node);
+pub fn lower(mut model: OnnxModel, options: &ImportOptions) -> Result<Import, Vec<Unsupported>> {
+    let mut sources: Vec<SourceNode> = model.nodes.iter().map(source_node).collect();
+    sources.sort_by_key(|s| s.position);
+    patterns::replace(&mut model);
+    // What the patterns left without a reader is gone, and the network keeps its outputs.
+    let _ = cut(&mut model, &[]);
+    let mut notes = Vec::new();
+    if options.cut_float_tail {
+        let ends = walked(&model, options).integer_ends();
+        let own: Vec<&String> = model.outputs.iter().map(|o| &o.name).collect();
+        if !ends.is_empty() && !own.into_iter().eq(&ends) && cut(&mut model, &ends).is_ok() {
+            notes.push(format!(
+                "operators on real numbers at the end are cut off: the network ends in {}",
+                ends.join(", ")
+            ));
+        }
     }
+    let mut walk = walked(&model, options);
+    walk.notes.splice(0..0, notes);
     let outputs = walk.outputs();
     resolve::resolve(&mut walk, &outputs);
     if !walk.problems.is_empty() {
         walk.problems.sort_by_key(|p| p.position.unwrap_or(usize::MAX));
         return Err(walk.problems);
     }
-    place::place(walk, &outputs, options)
+    for source in &mut sources {
+        source.fate = walk.fate(source.position);
+    }
+    let import = place::place(walk, &outputs, options)?;
+    Ok(Import { sources, ..import })
+}
+
+fn source_node(node: &onnx::Node) -> SourceNode {
+    SourceNode {
+        position: node.index,
+        operator: node.op.clone(),
+        label: place::label(node),
+        fate: Fate::LeftOut,
+    }
+}
+
+fn walked<'m>(model: &'m OnnxModel, options: &ImportOptions) -> Walk<'m> {
+    let mut walk = Walk::new(model);
+    walk.inputs(&options.shapes);
+    for node in &model.nodes {
+        walk.node(node);
+    }
+    walk
 }
 
 /// Whether any node of a network says how real numbers become integers.
@@ -113,6 +153,8 @@ struct Walk<'m> {
     /// How often each value is read; outputs of the network count as reads.
     readers: HashMap<&'m str, usize>,
     reals: Reals,
+    /// Where the nodes stand in the list, by their position in the file.
+    places: HashMap<usize, usize>,
     /// Inputs of the network.
     inputs: Vec<RealId>,
     problems: Vec<Unsupported>,
@@ -133,9 +175,25 @@ impl<'m> Walk<'m> {
             values: model.constants.iter().map(constant).collect(),
             readers,
             reals: Reals::default(),
+            places: model.nodes.iter().enumerate().map(|(place, n)| (n.index, place)).collect(),
             inputs: Vec::new(),
             problems: Vec::new(),
             notes: Vec::new(),
+        }
+    }
+
+    /// The node of a position in the file.
+    fn source(&self, index: usize) -> Option<&'m onnx::Node> {
+        self.places.get(&index).map(|&place| &self.model.nodes[place])
+    }
+
+    /// What became of a node if no step stands for it.
+    fn fate(&self, position: usize) -> Fate {
+        let output = self.source(position).and_then(|n| n.outputs.first());
+        match output.and_then(|name| self.values.get(name.as_str())) {
+            Some(Value::Constant(_) | Value::Quantized(_)) => Fate::Constant,
+            Some(Value::Real(_) | Value::Codes(_)) => Fate::Unchanged,
+            Some(Value::Refused) | None => Fate::LeftOut,
         }
     }
 

@@ -6,7 +6,7 @@ use dyadic_kernels::ElemType;
 
 use crate::import::tflite::{self, OpCode, Operator, TfliteModel};
 use crate::ir::{Graph, Node, Op, Tensor, TensorId};
-use crate::unsupported::{Import, Lowered, Refusal, Unsupported, refuse, refuse_with};
+use crate::unsupported::{Fate, Import, Lowered, Refusal, SourceNode, Unsupported, refuse, refuse_with};
 
 mod activation;
 mod boundary;
@@ -41,7 +41,11 @@ pub fn lower(model: &TfliteModel) -> Result<Import, Vec<Unsupported>> {
         lowering.outputs();
     }
     if lowering.problems.is_empty() {
-        Ok(Import { graph: lowering.graph, notes: lowering.notes })
+        Ok(Import {
+            graph: lowering.graph,
+            notes: lowering.notes,
+            sources: model.operators.iter().map(source_node).collect(),
+        })
     } else {
         Err(lowering.problems)
     }
@@ -142,6 +146,15 @@ impl<'m> Lowering<'m> {
 
 fn no_form<T>() -> Lowered<T> {
     refuse("this operator has no integer form in Dyadic yet")
+}
+
+fn source_node(operator: &Operator) -> SourceNode {
+    SourceNode {
+        position: operator.index,
+        operator: operator.code.to_string(),
+        label: source_name(operator),
+        fate: Fate::Unchanged,
+    }
 }
 
 /// `12:CONV_2D`.

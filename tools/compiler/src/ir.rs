@@ -37,7 +37,8 @@ pub struct Tensor {
     pub zero_point: i32,
     /// No scale, one, or one per element of axis 0; finite and above 0.
     pub scales: Vec<f32>,
-    /// Smallest and largest code that the quantizer of this tensor gives; `None` for all of the type.
+    /// Smallest and largest code that the quantizer of this tensor gives; `None` is the whole type. Every node that can
+    /// clamp is clamped to it, so that codes of 4 bits lie one per byte and the proof sees their range.
     pub codes: Option<(i32, i32)>,
     /// Bytes of a constant.
     pub data: Option<Vec<u8>>,
@@ -59,9 +60,25 @@ impl Tensor {
         self.scales.first().copied().unwrap_or(1.0)
     }
 
+    /// The codes that its quantizer gives.
+    pub fn code_range(&self) -> (i32, i32) {
+        self.codes.unwrap_or((self.elem.min(), self.elem.max()))
+    }
+
     /// Whether both give the same real value to the same code.
-    pub fn same_quantization(&self, other: &Tensor) -> bool {
+    pub fn same_reals(&self, other: &Tensor) -> bool {
         self.elem == other.elem && self.zero_point == other.zero_point && self.scales == other.scales
+    }
+
+    /// Whether both give the same real value to the same code, and the same codes.
+    pub fn same_quantization(&self, other: &Tensor) -> bool {
+        self.same_reals(other) && self.code_range() == other.code_range()
+    }
+
+    /// Whether every code of this tensor is the same real value and a code of `other`.
+    pub fn fits(&self, other: &Tensor) -> bool {
+        let ((lo, hi), (least, most)) = (self.code_range(), other.code_range());
+        self.same_reals(other) && least <= lo && hi <= most
     }
 
     /// The extents of an NHWC tensor.
@@ -161,6 +178,22 @@ pub enum Function {
         /// Slope below zero.
         alpha: f32,
     },
+    /// `x` above zero, `alpha * (exp(x) - 1)` below. Contract `dyadic` only, as those that follow.
+    Elu {
+        /// Depth below zero.
+        alpha: f32,
+    },
+    /// `x / 2 * (1 + erf(x / sqrt 2))`.
+    Gelu,
+    /// `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))`.
+    GeluTanh,
+    /// `max(0, min(1, alpha * x + beta))`.
+    HardSigmoid {
+        /// Slope.
+        alpha: f32,
+        /// Value at zero.
+        beta: f32,
+    },
 }
 
 /// What a node computes.
@@ -212,6 +245,18 @@ pub enum Op {
     },
     /// Repetition along every axis.
     Tile,
+    /// `out[.., i, ..] = in[.., indices[i], ..]`.
+    Gather {
+        /// Axis.
+        axis: usize,
+        /// One position of the input for every position of the output along the axis, which keeps its place.
+        indices: Vec<i32>,
+    },
+    /// Leaky ReLU with a slope for every channel of the last axis; 8 bits in and out, contract `dyadic`.
+    PRelu {
+        /// One per channel, finite.
+        slopes: Vec<f32>,
+    },
     /// A function of one 8-bit value.
     Unary(Function),
     /// Softmax over the last axis.
@@ -223,13 +268,6 @@ pub enum Op {
     ResizeBilinear(Coordinates),
     /// Nearest-neighbour resize.
     ResizeNearest(Coordinates),
-    /// Elements at `indices` along an axis.
-    Gather {
-        /// Axis.
-        axis: usize,
-        /// Each below the extent.
-        indices: Vec<i32>,
-    },
     /// Index of the largest value.
     ArgMax {
         /// Axis.

@@ -155,7 +155,7 @@ impl<'g> Planner<'g> {
             let allowed = match node.op {
                 Op::Reshape => true,
                 // Only 8-bit functions are tables; wider ones become requantizations, which do not run in place.
-                Op::Unary(_) => {
+                Op::Unary(_) | Op::PRelu { .. } => {
                     bytes(input) && bytes(node.output) && self.overwritable(input, from.buffer, step)
                 }
                 Op::Add { .. } => {
@@ -224,7 +224,15 @@ mod tests {
         let mut graph = Graph::default();
         for i in 0..4 {
             let name = format!("t{i}");
-            graph.add(Tensor { name, shape: vec![100], elem, zero_point: 0, scales: vec![1.0], data: None });
+            graph.add(Tensor {
+                name,
+                shape: vec![100],
+                elem,
+                zero_point: 0,
+                scales: vec![1.0],
+                codes: None,
+                data: None,
+            });
         }
         let node = |i| Node {
             sources: Vec::new(),

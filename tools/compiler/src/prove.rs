@@ -116,6 +116,12 @@ fn operator(program: &Program, op: &OperatorRecord, ranges: &[Range]) -> (Range,
         Params::Pad(p) => union(first, (p.value, p.value)),
         Params::Concat(_) => concat_range(program, op, ranges),
         Params::Table(p) => table_image(&program.tables[p.table as usize], out, first),
+        Params::ChannelTable(p) => {
+            let channels = out.shape().last().copied().unwrap_or(1) as usize;
+            let tables = &program.tables[p.tables_first as usize..][..channels];
+            tables.iter().map(|table| table_image(table, out, first)).reduce(union).unwrap_or(full)
+        }
+        Params::Gather(_) => first,
         Params::Reshape(_) | Params::StridedCopy(_) | Params::Tile(_) | Params::ResizeNearest(_) => first,
         // Beyond the border both taps are the same one, so no weight extrapolates.
         Params::ResizeBilinear(_) => first,

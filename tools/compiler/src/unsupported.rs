@@ -11,6 +11,43 @@ pub struct Import {
     pub graph: Graph,
     /// Remarks, for example that a float boundary was removed.
     pub notes: Vec<String>,
+    /// Every node of the source, in its order.
+    pub sources: Vec<SourceNode>,
+}
+
+/// A node of the source network and what it became where no step stands for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceNode {
+    /// Position in the source's list.
+    pub position: usize,
+    /// Operator.
+    pub operator: String,
+    /// What steps that stand for it list it as.
+    pub label: String,
+    /// Where it went if no step lists it.
+    pub fate: Fate,
+}
+
+/// What became of a node that no step stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was computed when compiling.
+    Constant,
+    /// It changes no code: another name, scale or order of axes of what it reads.
+    Unchanged,
+    /// No output needs it, or another node stands for it and its neighbours.
+    LeftOut,
+}
+
+impl Fate {
+    /// Name in a report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Fate::Constant => "constant",
+            Fate::Unchanged => "unchanged",
+            Fate::LeftOut => "left_out",
+        }
+    }
 }
 
 /// An operator or tensor that cannot be compiled.

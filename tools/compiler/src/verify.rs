@@ -16,6 +16,7 @@ mod constants;
 mod rules;
 
 pub use constants::check as constants;
+pub(crate) use rules::makes;
 
 /// A file's records with every weight in logical form.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use std::mem::offset_of;
 
 use dyadic_format::operator::{
-    AddParams, ArgMaxParams, ConcatParams, ConvParams, MeanParams, MulParams, PadParams, PoolParams,
-    ResizeParams, SoftmaxParams, StridedCopyParams, TableParams,
+    AddParams, ArgMaxParams, ChannelTableParams, ConcatParams, ConvParams, GatherParams, MeanParams,
+    MulParams, PadParams, PoolParams, ResizeParams, SoftmaxParams, StridedCopyParams, TableParams,
 };
 use dyadic_format::section::SectionKind::*;
 use dyadic_format::{Contents, OperatorRecord};
@@ -28,6 +28,8 @@ const COPY: usize = 14;
 const FULLY: usize = 17;
 const SOFTMAX: usize = 18;
 const ARGMAX: usize = 19;
+const GATHER: usize = 20;
+const CHANNEL: usize = 21;
 
 #[test]
 #[rustfmt::skip]
@@ -69,7 +71,7 @@ fn operators() {
 }
 
 /// Operands of the model, and where the tables of the concatenation begin.
-const OPERANDS: usize = 49;
+const OPERANDS: usize = 53;
 const CONCAT_TABLES: usize = 22;
 
 #[test]
@@ -100,7 +102,7 @@ fn convolution_parameters() {
 }
 
 /// Constants of the model.
-const CONSTANTS: usize = 29;
+const CONSTANTS: usize = 32;
 
 #[test]
 #[rustfmt::skip]
@@ -175,6 +177,16 @@ fn other_parameters() {
         ("function 65537", |c| set(c, LEAKY, 4, 65537), Field("table function", 65537), Operators, p(LEAKY, 4)),
         ("table clamp", |c| set(c, LEAKY, 8, -129), Field("clamp", -129), Operators, p(LEAKY, 8)),
         ("slope of 25 bits", |c| set(c, LEAKY, 16, -(1 << 24)), Field("mantissa", -(1 << 24)), Operators, p(LEAKY, 16)),
+        ("slope of a second kind", |c| set(c, LEAKY, 24, 1 << 24), Field("mantissa", 1 << 24), Operators, p(LEAKY, 24)),
+        ("gather axis", |c| set(c, GATHER, of!(GatherParams, axis), 2), Field("axis", 2), Operators, p(GATHER, 0)),
+        ("index below 0", |c| c.constants[29] = -1, Field("index", -1), Constants, 4 * 29),
+        ("index 3 of 3", |c| c.constants[29] = 3, Field("index", 3), Constants, 4 * 29),
+        ("indices shared", |c| set(c, GATHER, 4, 28), Field("constants", 28), Operators, p(GATHER, 4)),
+        ("table 2 of a channel", |c| set(c, CHANNEL, of!(ChannelTableParams, tables_first), 2), Range("table number"), Operators, p(CHANNEL, 0)),
+        ("slopes apart", |c| set(c, CHANNEL, 4, 31), Range("constants"), Operators, p(CHANNEL, 4)),
+        ("slope of 25 bits", |c| c.constants[30] = 1 << 24, Field("mantissa", 1 << 24), Constants, 4 * 30),
+        ("exponent of a slope", |c| c.constants[31] = 128, Field("exponent", 128), Constants, 4 * 31),
+        ("clamp of a channel table", |c| set(c, CHANNEL, 12, 128), Field("clamp", 128), Operators, p(CHANNEL, 12)),
         ("coordinates 0", |c| set(c, NEAREST, of!(ResizeParams, coordinates), 0), Field("coordinates", 0), Operators, p(NEAREST, 0)),
         ("coordinates 4", |c| set(c, NEAREST, 0, 4), Field("coordinates", 4), Operators, p(NEAREST, 0)),
     ]);

@@ -56,7 +56,10 @@ fn tensors() {
         ("rank 9", |c| c.tensors[0].rank = 9, Field("rank", 9), Tensors, t(0, RANK)),
         ("rank 3 of 4 axes", |c| c.tensors[2].rank = 3, Field("unused extent", 2), Tensors, t(2, DIMS + 12)),
         ("reserved", |c| c.tensors[0].reserved = 1, Field("reserved", 1), Tensors, t(0, 11)),
-        ("more reserved", |c| c.tensors[0].reserved2[3] = 5, Field("reserved", 5), Tensors, t(0, 80)),
+        ("codes beyond the type", |c| c.tensors[0].codes = [0, 256], Field("codes", 256), Tensors, t(0, 84)),
+        ("codes below the type", |c| c.tensors[0].codes = [-1, 3], Field("codes", -1), Tensors, t(0, 80)),
+        ("codes upside down", |c| c.tensors[0].codes = [5, 4], Field("codes", 4), Tensors, t(0, 84)),
+        ("more reserved", |c| c.tensors[0].reserved2[1] = 5, Field("reserved", 5), Tensors, t(0, 88)),
         ("extent 0", |c| c.tensors[0].dims[1] = 0, Field("extent", 0), Tensors, t(0, DIMS + 4)),
         ("2^31 elements", |c| c.tensors[0].dims[0] = 1 << 27, Field("element count", 1 << 31), Tensors, t(0, DIMS + 8)),
         ("elements beyond 64 bits", |c| c.tensors[0].dims = [u32::MAX; 8], Field("element count", u32::MAX as i64), Tensors, t(0, DIMS)),
@@ -95,7 +98,7 @@ fn scale_lists() {
 }
 
 /// Scales of the model: one per tensor but the index output.
-const SCALES: usize = 23;
+const SCALES: usize = 25;
 
 #[test]
 #[rustfmt::skip]
@@ -103,11 +106,11 @@ fn interface_and_packed_weights() {
     const OFFSET: usize = of!(PackedRecord, offset);
     refuse(&[
         ("no input", |c| c.inputs.clear(), Field("Inputs", 0), Inputs, 0),
-        ("more outputs than tensors", |c| c.outputs = vec![c.outputs[0]; c.tensors.len() + 1], Field("Outputs", 25), Outputs, 0),
+        ("more outputs than tensors", |c| c.outputs = vec![c.outputs[0]; c.tensors.len() + 1], Field("Outputs", 27), Outputs, 0),
         ("no output", |c| c.outputs.clear(), Field("Outputs", 0), Outputs, 0),
         ("input beyond", |c| c.inputs[0] = 99, Range("tensor number"), Inputs, 0),
         ("constant output", |c| c.outputs[1] = 1, Field("storage", 3), Outputs, 4),
-        ("packed for no operator", |c| c.packed_index[3].operator = 20, Range("operator number"), PackedIndex, 72),
+        ("packed for no operator", |c| c.packed_index[3].operator = 22, Range("operator number"), PackedIndex, 72),
         ("packed for an addition", |c| c.packed_index[2].operator = 3, Field("operator number", 3), PackedIndex, 48),
         ("layout 0", |c| c.packed_index[0].layout = 0, Field("layout", 0), PackedIndex, 4),
         ("layout twice", |c| c.packed_index[1].layout = 1, Field("packed index", 0), PackedIndex, 24),

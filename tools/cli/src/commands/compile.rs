@@ -8,15 +8,15 @@ use dyadic_compiler::from_onnx::{ImportOptions, InputShapes};
 use dyadic_compiler::options::{Order, Recipe};
 use dyadic_compiler::quantize::Contract;
 use dyadic_compiler::{Options, Source, compile};
-use dyadic_format::write::Contents;
 use dyadic_kernels::isa::IsaKind;
-use serde_json::json;
 
 use super::Answer;
 use crate::args::{Compile, Layout, Rounding};
 use crate::error::{Error, Result};
 use crate::load;
-use crate::text::{shown, sources};
+use crate::text::shown;
+
+mod report;
 
 pub fn run(args: &Compile) -> Result<Answer> {
     if same_file(&args.input, &args.output) {
@@ -31,7 +31,7 @@ pub fn run(args: &Compile) -> Result<Answer> {
     let bytes = dyadic_format::write::write(&contents);
     replace(&args.output, &bytes).map_err(|e| Error::io(&args.output, e))?;
     if let Some(path) = &args.report {
-        report(path, &contents, &compiled.notes)?;
+        report::write(path, &contents, options.contract, &compiled.notes, &compiled.sources)?;
     }
     let out = &mut std::io::stdout().lock();
     for note in &compiled.notes {
@@ -119,35 +119,4 @@ fn options(args: &Compile) -> Result<Options> {
             cut_float_tail: args.cut_float_tail,
         },
     })
-}
-
-/// What became of every operator.
-fn report(path: &Path, contents: &Contents, notes: &[String]) -> Result<()> {
-    let text = |t: dyadic_format::records::TextRef| {
-        let bytes = contents.strings.get(t.offset as usize..(t.offset + t.bytes) as usize).unwrap_or(&[]);
-        String::from_utf8_lossy(bytes).into_owned()
-    };
-    let operators = contents.operators.iter().map(|op| {
-        let kind = dyadic_format::OpKind::from_number(op.kind).map_or("", dyadic_format::OpKind::name);
-        let rule = dyadic_format::Rule::from_number(op.rule).map_or("", dyadic_format::Rule::name);
-        let intervals = &contents.intervals[op.intervals_first as usize..][..op.intervals_count as usize];
-        let bound = intervals.iter().map(|i| i.lo.unsigned_abs().max(i.hi.unsigned_abs())).max();
-        let output = contents.operands[op.operands_first as usize + usize::from(op.inputs)] as usize;
-        json!({
-            "sources": sources(&text(op.name)),
-            "kind": kind,
-            "rule": rule,
-            "output": text(contents.tensors[output].name),
-            "output_range": [contents.tensors[output].lo, contents.tensors[output].hi],
-            "accumulator_bound": bound,
-            "accumulator_spare_bits": bound.map(|b| 31 - (64 - b.leading_zeros()).min(31)),
-        })
-    });
-    let value = json!({
-        "schema": "dyadic-compile-report-1",
-        "notes": notes,
-        "arena_bytes": contents.arena_bytes,
-        "operators": operators.collect::<Vec<_>>(),
-    });
-    std::fs::write(path, format!("{value:#}\n")).map_err(|e| Error::io(path, e))
 }

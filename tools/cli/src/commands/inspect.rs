@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use dyadic_format::section::SectionKind;
-use dyadic_format::{ElemCode, ModelView, Rule, Storage};
+use dyadic_format::{ElemCode, ModelView, Rule, Storage, TensorRecord};
 use dyadic_runtime::{Model, Options, Session};
 
 use super::Answer;
@@ -45,6 +45,22 @@ fn elem_name(code: u8) -> &'static str {
         Some(ElemCode::S32) => "s32",
         None => "?",
     }
+}
+
+/// Bits that hold every value of a proven range, where they are fewer than the type has.
+fn fewer_bits(tensor: &TensorRecord) -> Option<u32> {
+    let elem = ElemCode::from_number(tensor.elem)?;
+    let signed = elem.range().0 < 0;
+    // Without its sign a negative value needs as many bits as the one that mirrors it round -1/2.
+    let magnitude = |v: i32| u32::BITS - (if v < 0 { !v } else { v }).leading_zeros();
+    let bits = (magnitude(tensor.lo).max(magnitude(tensor.hi)) + u32::from(signed)).max(1);
+    (u64::from(bits) < elem.bits()).then_some(bits)
+}
+
+/// The type of a tensor, and the bits that it needs.
+fn elem_and_bits(tensor: &TensorRecord) -> String {
+    let name = elem_name(tensor.elem);
+    fewer_bits(tensor).map_or(name.to_string(), |bits| format!("{name} ({bits} bits)"))
 }
 
 fn rule(number: u16) -> &'static str {
@@ -102,7 +118,7 @@ fn print(out: &mut impl Write, model: &Model, session: &Session) -> Result<()> {
             rule(op.rule).to_string(),
             step.kernel.to_string(),
             extents(to.shape()),
-            elem_name(to.elem).to_string(),
+            elem_and_bits(to),
             weights.to_string(),
             format!("{}..{}", to.lo, to.hi),
             spare_bits(&view, op).map_or(String::new(), |b| b.to_string()),

@@ -1,17 +1,48 @@
 //! What no rule computes: a node is refused here by name, before a file is made that would not load.
 
+use dyadic_format::{Contents, ElemCode};
 use dyadic_kernels::ElemType;
 use dyadic_kernels::params::Quant;
 
-use super::{EmitError, Emitter, name};
-use crate::ir::{Activation, Conv, Function, Node, Op, Tensor};
+use super::{EmitError, Emitter, name, table_function};
+use crate::ir::{Activation, Conv, Function, Graph, Node, Op, Tensor};
+use crate::prove::Proof;
 use crate::quantize::Contract;
 use crate::quantize::factors::follows;
+use crate::records::{Program, elem_of};
+use crate::verify::makes;
 
 type Judged = Result<(), String>;
 
 fn demand(ok: bool, reason: impl FnOnce() -> String) -> Judged {
     if ok { Ok(()) } else { Err(reason()) }
+}
+
+/// Refuses a node that may give codes beyond those of its output's quantizer: what moves values cannot clamp them, and a
+/// model input takes every code of its type.
+pub(super) fn check_codes(contents: &Contents, proof: &Proof, graph: &Graph) -> Result<(), EmitError> {
+    let program = Program::of_contents(contents);
+    let wide = |number: usize| {
+        let (tensor, (lo, hi)) = (&contents.tensors[number], proof.ranges[number]);
+        let elem = ElemCode::from_number(tensor.elem)?;
+        let (least, most) = tensor.code_range(elem);
+        let name = elem_of(tensor).name();
+        let reason = || {
+            format!("its {name} output may hold codes {lo} to {hi}, its quantizer gives {least} to {most}")
+        };
+        (lo < least || most < hi).then(reason)
+    };
+    for &input in &contents.inputs {
+        if let Some(reason) = wide(input as usize) {
+            return Err(EmitError::Contract { node: "a model input".to_string(), reason });
+        }
+    }
+    for (op, node) in contents.operators.iter().zip(&graph.nodes) {
+        if let Some(reason) = wide(program.operand(op, usize::from(op.inputs))) {
+            return Err(EmitError::Contract { node: name(node), reason });
+        }
+    }
+    Ok(())
 }
 
 impl Emitter<'_> {
@@ -31,8 +62,10 @@ impl Emitter<'_> {
             }
             Op::Concat { .. } => self.concat_limits(node),
             Op::Softmax { .. } | Op::ResizeBilinear(_) => self.all_bytes(node),
+            Op::Gather { axis, indices } => self.gather_limits(node, *axis, indices),
+            Op::PRelu { slopes } => self.prelu_limits(node, slopes),
             Op::MaxPool(_) | Op::Pad { .. } | Op::Reshape | Op::StridedCopy { .. } | Op::Tile => Ok(()),
-            Op::ResizeNearest(_) | Op::ArgMax { .. } | Op::Gather { .. } => Ok(()),
+            Op::ResizeNearest(_) | Op::ArgMax { .. } => Ok(()),
         };
         judged.map_err(|reason| EmitError::Contract { node: name(node), reason })
     }
@@ -65,8 +98,34 @@ impl Emitter<'_> {
     /// Branches of another quantization go through tables of bytes.
     fn concat_limits(&self, node: &Node) -> Judged {
         let to = self.ir(node.output);
-        let equal = node.inputs.iter().all(|&t| self.ir(t).same_quantization(to));
+        let equal = node.inputs.iter().all(|&t| self.ir(t).fits(to));
         if equal || to.scales.is_empty() { Ok(()) } else { self.all_bytes(node) }
+    }
+
+    /// One position of the input for each of the output.
+    fn gather_limits(&self, node: &Node, axis: usize, indices: &[i32]) -> Judged {
+        let (from, to) = (self.ir(node.inputs[0]), self.ir(node.output));
+        let extents = from.shape.get(axis).zip(to.shape.get(axis));
+        let fits = |(&extent, &positions): (&usize, &usize)| {
+            let inside = |&i: &i32| usize::try_from(i).is_ok_and(|i| i < extent);
+            positions == indices.len() && indices.iter().all(inside)
+        };
+        demand(extents.is_some_and(fits), || {
+            format!("{} indices along axis {axis} from {:?} to {:?}", indices.len(), from.shape, to.shape)
+        })
+    }
+
+    fn prelu_limits(&self, node: &Node, slopes: &[f32]) -> Judged {
+        self.all_bytes(node)?;
+        let channels = self.ir(node.output).shape.last().copied().unwrap_or(1);
+        let fits = slopes.len() == channels && slopes.iter().all(|s| s.is_finite());
+        demand(fits, || {
+            format!("{} slopes, expected a finite one for each of {channels} channels", slopes.len())
+        })?;
+        let dyadic = self.contract == Contract::Dyadic;
+        demand(dyadic, || {
+            format!("slopes per channel have no rule under the contract {}", self.contract.name())
+        })
     }
 
     /// An s32 output is the accumulator: nothing clamps it, and one scale gives its real values.
@@ -77,8 +136,8 @@ impl Emitter<'_> {
             return Ok(());
         }
         demand(conv.activation == Activation::None, || "an s32 output has no fused activation".to_string())?;
-        demand(to.scales.len() == 1 && to.zero_point == 0, || {
-            format!("the s32 output '{}' needs one scale and the zero point 0", to.name)
+        demand(to.scales.len() == 1 && to.zero_point == 0 && to.codes.is_none(), || {
+            format!("the s32 output '{}' needs one scale, the zero point 0 and no narrower codes", to.name)
         })?;
         let wrong = weights.scales.iter().find(|&&scale| !follows(from.scale(), scale, to.scale()));
         wrong.map_or(Ok(()), |scale| {
@@ -96,7 +155,13 @@ impl Emitter<'_> {
     fn unary_limits(&self, node: &Node, function: Function) -> Judged {
         let (from, to) = (self.ir(node.inputs[0]), self.ir(node.output));
         if from.elem.bits() == 8 && to.elem.bits() == 8 {
-            return Ok(());
+            let (kind, arguments) = table_function(function, self.contract);
+            demand(arguments.iter().all(|a| a.is_finite()), || {
+                format!("{function:?}: arguments are finite")
+            })?;
+            return demand(makes(self.contract, kind), || {
+                format!("{function:?} has no rule under the contract {}", self.contract.name())
+            });
         }
         let types = || format!("{} to {}", from.elem.name(), to.elem.name());
         let rescales = matches!(function, Function::Rescale | Function::Clamp(_));

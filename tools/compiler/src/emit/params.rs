@@ -1,8 +1,8 @@
 //! Rules and parameters of everything but convolutions and concatenations.
 
 use dyadic_format::operator::{
-    AddParams, ArgMaxParams, MeanParams, MulParams, PadParams, PoolParams, ResizeParams, SoftmaxParams,
-    StridedCopyParams, TableFunction, TableParams,
+    AddParams, ArgMaxParams, ChannelTableParams, GatherParams, MeanParams, MulParams, PadParams, PoolParams,
+    ResizeParams, SoftmaxParams, StridedCopyParams, TableFunction, TableParams,
 };
 use dyadic_format::{Params, Rule};
 use dyadic_kernels::ElemType;
@@ -41,7 +41,7 @@ impl Emitter<'_> {
                 let count = axes.iter().map(|&a| from.shape[a]).product();
                 let d = factors::mean(from.scale(), to.scale(), count, self.contract)?;
                 let mask = axes.iter().fold(0, |mask, &a| mask | 1 << a);
-                let (lo, hi) = clamp(crate::ir::Activation::None, to);
+                let (lo, hi) = to.code_range();
                 let params = MeanParams { axes: mask, multiplier: d.multiplier, shift: d.shift, lo, hi };
                 (self.by_contract(Rule::MeanOnce, Rule::MeanTwice), Params::Mean(params))
             }
@@ -61,6 +61,12 @@ impl Emitter<'_> {
                 params.strides.iter_mut().zip(strides).for_each(|(p, &s)| *p = s as i32);
                 (Rule::Move, Params::StridedCopy(params))
             }
+            Op::Gather { axis, indices } => {
+                let constants_first = self.contents.constants.len() as u32;
+                self.contents.constants.extend(indices);
+                (Rule::Move, Params::Gather(GatherParams { axis: *axis as u32, constants_first }))
+            }
+            Op::PRelu { slopes } => self.channel_table(node, slopes)?,
             Op::ArgMax { axis } => (Rule::ArgMax, Params::ArgMax(ArgMaxParams { axis: *axis as u32 })),
             Op::Reshape => (Rule::Move, Params::Reshape(NONE)),
             Op::Tile => (Rule::Move, Params::Tile(NONE)),
@@ -75,7 +81,7 @@ impl Emitter<'_> {
                 (self.by_contract(Rule::Nearest, Rule::NearestSingle), Params::ResizeNearest(params))
             }
             // These have their own emitters.
-            Op::Conv(_) | Op::Concat { .. } | Op::Gather { .. } => (Rule::Move, Params::Reshape(NONE)),
+            Op::Conv(_) | Op::Concat { .. } => (Rule::Move, Params::Reshape(NONE)),
         })
     }
 
@@ -112,12 +118,34 @@ impl Emitter<'_> {
             let rule = self.by_contract(Rule::RequantOnce, Rule::RequantTwice);
             return Ok((rule, Params::Requantize(params)));
         }
-        let (kind, argument) = table_function(function, self.contract);
+        let (kind, arguments) = table_function(function, self.contract);
         let entries = table_of(function, self.contract, from, to)?;
-        let table = self.table(entries);
-        let argument = if argument == 0.0 { [0; 2] } else { argument_to_words(argument) };
-        Ok((Rule::Table, Params::Table(TableParams { table, function: kind as u32, lo, hi, argument })))
+        let (table, function) = (self.table(entries), kind as u32);
+        let [argument, second_argument] = arguments.map(arguments_to_words);
+        Ok((Rule::Table, Params::Table(TableParams { table, function, lo, hi, argument, second_argument })))
     }
+
+    /// A leaky ReLU for every channel: neighbouring tables, the slopes among the constants.
+    fn channel_table(&mut self, node: &Node, slopes: &[f32]) -> Result<(Rule, Params), FactorError> {
+        let (from, to) = (self.ir(node.inputs[0]), self.ir(node.output));
+        let (lo, hi) = to.code_range();
+        let (tables_first, constants_first) =
+            (self.contents.tables.len() as u32, self.contents.constants.len() as u32);
+        for &slope in slopes {
+            let function = TableFunction::LeakyRelu;
+            self.contents.tables.push(table::build(function, [slope, 0.0], side(from), side(to), (lo, hi))?);
+        }
+        let words: Vec<[i32; 2]> = slopes.iter().map(|&slope| arguments_to_words(slope)).collect();
+        self.contents.constants.extend(words.iter().map(|[mantissa, _]| mantissa));
+        self.contents.constants.extend(words.iter().map(|[_, exponent]| exponent));
+        let params = ChannelTableParams { tables_first, constants_first, lo, hi };
+        Ok((Rule::Table, Params::ChannelTable(params)))
+    }
+}
+
+/// A real argument as the file stores it: zeros for 0.
+pub fn arguments_to_words(value: f32) -> [i32; 2] {
+    if value == 0.0 { [0; 2] } else { argument_to_words(value) }
 }
 
 fn function_clamp(function: Function, to: &Tensor) -> (i32, i32) {
@@ -128,7 +156,11 @@ fn function_clamp(function: Function, to: &Tensor) -> (i32, i32) {
         | Function::Logistic
         | Function::Tanh
         | Function::HardSwish
-        | Function::LeakyRelu { .. } => clamp(crate::ir::Activation::None, to),
+        | Function::LeakyRelu { .. }
+        | Function::Elu { .. }
+        | Function::Gelu
+        | Function::GeluTanh
+        | Function::HardSigmoid { .. } => to.code_range(),
     }
 }
 
@@ -142,8 +174,8 @@ pub fn table_of(
     from: &Tensor,
     to: &Tensor,
 ) -> Result<[u8; 256], FactorError> {
-    let (kind, argument) = table_function(function, contract);
-    table::build(kind, argument, side(from), side(to), function_clamp(function, to))
+    let (kind, arguments) = table_function(function, contract);
+    table::build(kind, arguments, side(from), side(to), function_clamp(function, to))
 }
 
 fn pool_params(pool: &Pool, (lo, hi): (i32, i32)) -> PoolParams {
@@ -158,23 +190,31 @@ fn pool_params(pool: &Pool, (lo, hi): (i32, i32)) -> PoolParams {
     }
 }
 
-/// The table function of a node under a contract, with its argument.
-pub fn table_function(function: Function, contract: Contract) -> (TableFunction, f32) {
+/// The table function of a node under a contract, with its arguments.
+pub fn table_function(function: Function, contract: Contract) -> (TableFunction, [f32; 2]) {
     let pick = |dyadic, tflite| match contract {
         Contract::Dyadic => dyadic,
         Contract::Tflite => tflite,
     };
-    match function {
-        Function::Rescale => (pick(TableFunction::RescaleOnce, TableFunction::RescaleTwice), 0.0),
-        Function::Quantize => (pick(TableFunction::RescaleOnce, TableFunction::QuantizeFloat), 0.0),
-        Function::Clamp(_) => (pick(TableFunction::RescaleOnce, TableFunction::ReluTflite), 0.0),
-        Function::Logistic => (pick(TableFunction::Logistic, TableFunction::LogisticTflite), 0.0),
-        Function::Tanh => (pick(TableFunction::Tanh, TableFunction::TanhTflite), 0.0),
-        Function::HardSwish => (pick(TableFunction::HardSwish, TableFunction::HardSwishTflite), 0.0),
-        Function::LeakyRelu { alpha } => {
-            (pick(TableFunction::LeakyRelu, TableFunction::LeakyReluTflite), alpha)
-        }
-    }
+    let kind = match function {
+        Function::Rescale => pick(TableFunction::RescaleOnce, TableFunction::RescaleTwice),
+        Function::Quantize => pick(TableFunction::RescaleOnce, TableFunction::QuantizeFloat),
+        Function::Clamp(_) => pick(TableFunction::RescaleOnce, TableFunction::ReluTflite),
+        Function::Logistic => pick(TableFunction::Logistic, TableFunction::LogisticTflite),
+        Function::Tanh => pick(TableFunction::Tanh, TableFunction::TanhTflite),
+        Function::HardSwish => pick(TableFunction::HardSwish, TableFunction::HardSwishTflite),
+        Function::LeakyRelu { .. } => pick(TableFunction::LeakyRelu, TableFunction::LeakyReluTflite),
+        Function::Elu { .. } => TableFunction::Elu,
+        Function::Gelu => TableFunction::Gelu,
+        Function::GeluTanh => TableFunction::GeluTanh,
+        Function::HardSigmoid { .. } => TableFunction::HardSigmoid,
+    };
+    let arguments = match function {
+        Function::LeakyRelu { alpha } | Function::Elu { alpha } => [alpha, 0.0],
+        Function::HardSigmoid { alpha, beta } => [alpha, beta],
+        _ => [0.0; 2],
+    };
+    (kind, arguments)
 }
 
 fn coordinates_number(coordinates: Coordinates) -> u32 {

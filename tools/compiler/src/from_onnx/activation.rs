@@ -29,7 +29,7 @@ impl<'m> Walk<'m> {
             _ => self.real(node, 0)?,
         };
         let class = *self.reals.class(real);
-        if class.quant.is_none() && !class.shared && !self.inputs.contains(&real) {
+        if class.quant.is_none() && !class.shared && !self.reals.tensors[real].fed {
             self.reals.clip(real, (lo, hi));
             self.reals.absorb(node.index, real);
             self.define(node, 0, Value::Real(real));
@@ -63,6 +63,15 @@ impl<'m> Walk<'m> {
             "Tanh" => Function::Tanh,
             "HardSwish" => Function::HardSwish,
             "LeakyRelu" => Function::LeakyRelu { alpha: node.float("alpha", 0.01)? },
+            "HardSigmoid" => {
+                Function::HardSigmoid { alpha: node.float("alpha", 0.2)?, beta: node.float("beta", 0.5)? }
+            }
+            "Elu" => Function::Elu { alpha: node.float("alpha", 1.0)? },
+            "Gelu" => match node.text("approximate", "none")? {
+                "none" => Function::Gelu,
+                "tanh" => Function::GeluTanh,
+                other => return refuse(format!("a Gelu approximated by '{other}'")),
+            },
             "PRelu" => return self.prelu(node),
             _ => return refuse("this operator has no integer form in Dyadic yet"),
         };
@@ -76,15 +85,23 @@ impl<'m> Walk<'m> {
     }
 
     fn prelu(&mut self, node: &'m Node) -> Lowered {
-        let slopes = match self.value(node, 1)? {
-            Value::Constant(tensor) => constant::reals(&tensor)?,
-            Value::Quantized(constant) => constant.reals(),
+        let (slopes, extents) = match self.value(node, 1)? {
+            Value::Constant(tensor) => (constant::reals(&tensor)?, tensor.shape.clone()),
+            Value::Quantized(constant) => (constant.reals(), constant.shape.clone()),
             _ => return refuse("slopes that are computed at run time"),
         };
-        match slopes.as_slice() {
-            &[slope] => self.apply(node, Function::LeakyRelu { alpha: slope as f32 }),
-            _ => refuse("this operator has no integer form in Dyadic yet"),
+        if let &[slope] = slopes.as_slice() {
+            return self.apply(node, Function::LeakyRelu { alpha: slope as f32 });
         }
+        let real = self.real(node, 0)?;
+        let shape = self.reals.tensors[real].shape.clone();
+        if !super::shapes::along_channels(&extents, &shape, 1) {
+            return refuse(format!(
+                "slopes of shape {extents:?}, expected one or one per channel of {shape:?}"
+            ));
+        }
+        let slopes = slopes.into_iter().map(|s| s as f32).collect();
+        self.made(node, shape, RealOp::PRelu { slopes }, vec![real], None)
     }
 
     pub(super) fn softmax(&mut self, node: &'m Node) -> Lowered {

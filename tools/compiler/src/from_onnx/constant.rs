@@ -4,8 +4,8 @@ use crate::import::onnx::{DataType, Tensor};
 use crate::quantize::round_half_even;
 use crate::unsupported::{Lowered, refuse};
 
-/// Elements that one constant may have when it is unfolded from fewer bytes.
-pub(super) const MAX_ELEMENTS: usize = 1 << 28;
+/// Elements that one constant may have when it is unfolded from fewer.
+pub(super) const MAX_ELEMENTS: usize = 1 << 22;
 
 /// A constant of real numbers given by codes: `scale * (code - zero_point)`, as DequantizeLinear makes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +42,7 @@ impl Quantized {
             1 => 0,
             count => i / inner.max(1) % count,
         };
-        self.codes.iter().enumerate().map(|(i, c)| c - self.zero_points[channel(i)]).collect()
+        self.codes.iter().enumerate().map(|(i, c)| c.saturating_sub(self.zero_points[channel(i)])).collect()
     }
 
     /// The real numbers, in float64.

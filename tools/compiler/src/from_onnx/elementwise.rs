@@ -53,12 +53,9 @@ impl<'m> Walk<'m> {
         let product = matches!(self.reals.producer(x).map(|n| &n.op),
             Some(RealOp::Conv(conv)) if conv.kind == crate::ir::ConvKind::FullyConnected);
         let axis = if product { own.len() - 1 } else { 1 };
-        let lead = own.len().checked_sub(shape.len());
-        let only_channels =
-            lead.is_some_and(|lead| (0..shape.len()).all(|a| a + lead == axis || shape[a] == 1));
         match values.len() {
-            1 if lead.is_some() => Ok(values),
-            n if only_channels && own.get(axis) == Some(&n) => Ok(values),
+            1 if shape.len() <= own.len() => Ok(values),
+            _ if shapes::along_channels(shape, &own, axis) => Ok(values),
             _ => refuse_with(
                 format!("a constant of shape {shape:?} with a tensor of shape {own:?}"),
                 "quantize the constant, or make it one value per channel",

@@ -1,9 +1,11 @@
 //! Operators that move values: reshapes, transposes, slices, splits, concatenations, padding, repetition, gathers.
 
+use dyadic_kernels::ElemType;
+
 use super::attributes::Attributes;
 use super::reals::{Quant, RealId, RealOp};
 use super::{Form, Value, Walk, shapes};
-use crate::import::onnx::Node;
+use crate::import::onnx::{DataType, Node};
 use crate::unsupported::{Lowered, refuse, refuse_with};
 
 /// Row-major strides in elements.
@@ -85,7 +87,11 @@ impl<'m> Walk<'m> {
             "Pad" => self.pad(node),
             "Tile" | "Expand" => self.tile(node),
             "DepthToSpace" => self.depth_to_space(node),
-            _ => refuse("this operator has no integer form in Dyadic yet"),
+            _ => refuse_with(
+                "this operator has no integer form in Dyadic yet",
+                "replace it in the source network, or end the network before it: with --cut-at, or with \
+                 --cut-float-tail where nothing but operators on real numbers follows",
+            ),
         }
     }
 
@@ -110,27 +116,38 @@ impl<'m> Walk<'m> {
         Ok(())
     }
 
-    /// Casts between real numbers change nothing here, nor does one of whole numbers that an operator made.
+    /// Casts to real numbers change nothing here, nor do casts of indices. Others would cut fractions off.
     fn cast(&mut self, node: &'m Node) -> Lowered {
+        let to = DataType::from_number(node.int("to", 1)? as i32);
+        let real_target = matches!(to, DataType::Float | DataType::Float16 | DataType::Double);
         match self.value(node, 0)? {
-            Value::Real(real) => {
+            Value::Real(real)
+                if real_target || self.reals.quant(real).is_some_and(|q| q.elem == ElemType::S32) =>
+            {
                 self.reals.absorb(node.index, real);
                 self.define(node, 0, Value::Real(real));
                 Ok(())
             }
             // Codes as numbers: scale 1.
-            Value::Codes(real) if self.reals.quant(real).is_none() && self.inputs.contains(&real) => {
-                let info = self.model.inputs.iter().find(|i| i.name == self.reals.tensors[real].name);
-                let Some((elem, codes)) = info.and_then(|i| i.elem).and_then(super::activation_type) else {
-                    return refuse("a cast of an input whose type is not known");
-                };
-                let whole = Quant { elem, scale: 1.0, zero_point: 0, codes };
-                self.reals.assign(real, whole);
+            Value::Codes(real) if real_target && self.reals.quant(real).is_none() => {
+                self.whole_numbers(real, 0)?;
                 self.define(node, 0, Value::Real(real));
                 Ok(())
             }
-            _ => refuse("a cast of codes"),
+            _ => refuse_with(
+                format!("a cast to {to}"),
+                "quantize with QuantizeLinear instead of rounding and casting",
+            ),
         }
+    }
+
+    /// Reads codes that the caller feeds as whole numbers, less a zero point.
+    pub(super) fn whole_numbers(&mut self, real: RealId, zero_point: i32) -> Lowered {
+        let Some((elem, codes)) = self.reals.class(real).fed.and_then(super::activation_type) else {
+            return refuse("codes of a type that is not known");
+        };
+        self.reals.assign(real, Quant { elem, scale: 1.0, zero_point, codes });
+        Ok(())
     }
 
     fn gather(&mut self, node: &'m Node) -> Lowered {
@@ -225,7 +242,7 @@ impl<'m> Walk<'m> {
         self.alike(node, form, middle, target, RealOp::Tile)
     }
 
-    /// Blocks of channels become pixels: a transpose between two reshapes.
+    /// Blocks of channels become pixels.
     fn depth_to_space(&mut self, node: &'m Node) -> Lowered {
         let (real, form) = self.either(node, 0)?;
         let &[n, c, h, w] = self.reals.tensors[real].shape.as_slice() else {
@@ -236,17 +253,12 @@ impl<'m> Walk<'m> {
         else {
             return refuse(format!("blocks of {block} from {c} channels"));
         };
-        let depth = c / (b * b);
-        let (split, order) = match node.text("mode", "DCR")? {
-            "CRD" => (vec![n, depth, b, b, h, w], vec![0, 1, 4, 2, 5, 3]),
-            _ => (vec![n, b, b, depth, h, w], vec![0, 3, 4, 1, 5, 2]),
+        let op = RealOp::DepthToSpace {
+            block: [b, b],
+            groups: 1,
+            depth_first: node.text("mode", "DCR")? == "CRD",
         };
-        let name = Self::name(node, 0);
-        let parts = self.reals.alike(name, split.clone(), real);
-        self.reals.node(node.index, RealOp::Reshape, vec![real], parts);
-        let moved = self.reals.alike(name, order.iter().map(|&a| split[a]).collect(), parts);
-        self.reals.node(node.index, RealOp::Transpose { order }, vec![parts], moved);
-        self.alike(node, form, moved, vec![n, depth, h * b, w * b], RealOp::Reshape)
+        self.alike(node, form, real, vec![n, c / (b * b), h * b, w * b], op)
     }
 
     pub(super) fn concat(&mut self, node: &'m Node) -> Lowered {

@@ -3,7 +3,7 @@
 //! Every tensor has an *order*: axis `i` of what is stored is axis `order[i]` of the source. A transpose of the source
 //! is another order of the same stored tensor; where an operation needs one that is not there, a copy is inserted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use dyadic_kernels::ElemType;
 
@@ -28,6 +28,9 @@ struct Stored {
 
 struct Placer<'m> {
     model: &'m OnnxModel,
+    places: HashMap<usize, usize>,
+    /// What the caller feeds.
+    fed: HashSet<TensorId>,
     reals: Reals,
     graph: Graph,
     stored: HashMap<RealId, Stored>,
@@ -46,6 +49,8 @@ pub(super) fn place(
     let description = walk.model.producer.clone();
     let mut placer = Placer {
         model: walk.model,
+        places: walk.places,
+        fed: HashSet::new(),
         reals: walk.reals,
         graph: Graph { description, ..Graph::default() },
         stored: HashMap::new(),
@@ -67,17 +72,17 @@ pub(super) fn place(
     for &output in outputs {
         placer.output(output, options.nhwc);
     }
-    Ok(Import { graph: placer.graph, notes: walk.notes })
+    Ok(Import { graph: placer.graph, notes: walk.notes, sources: Vec::new() })
 }
 
 /// What a step that stands for a node is called.
-fn label(node: &crate::import::onnx::Node) -> String {
+pub(super) fn label(node: &crate::import::onnx::Node) -> String {
     if node.name.is_empty() { format!("{}:{}", node.index, node.op) } else { node.name.clone() }
 }
 
 impl Placer<'_> {
     fn problem(&self, node: &RealNode, refusal: Refusal) -> Unsupported {
-        let source = self.model.nodes.iter().find(|n| n.index == node.sources[0]);
+        let source = self.places.get(&node.sources[0]).map(|&place| &self.model.nodes[place]);
         Unsupported {
             position: Some(node.sources[0]),
             operator: source.map(named).unwrap_or_default(),
@@ -96,6 +101,7 @@ impl Placer<'_> {
         let whole = Quant { codes: (quant.elem.min(), quant.elem.max()), ..quant };
         let fed = self.tensor(real, &order, whole);
         self.graph.inputs.push(fed);
+        self.fed.insert(fed);
         let tensor = if quant.codes == whole.codes {
             fed
         } else {
@@ -116,7 +122,8 @@ impl Placer<'_> {
         let picture = nhwc && self.reals.tensors[real].shape.len() == 4;
         let order = if picture { NHWC.to_vec() } else { identity(self.reals.tensors[real].shape.len()) };
         let mut tensor = self.ordered(real, &order);
-        if self.graph.inputs.contains(&tensor) || self.graph.tensors[tensor].data.is_some() {
+        // An output is made by a step.
+        if self.fed.contains(&tensor) || self.graph.tensors[tensor].data.is_some() {
             let copy = Tensor { data: None, ..self.graph.tensors[tensor].clone() };
             let sources = vec![format!("output {}", copy.name)];
             let output = self.graph.add(copy);
@@ -131,7 +138,7 @@ impl Placer<'_> {
         let source = &self.reals.tensors[real];
         // Indices have no scale.
         let index = quant.elem == ElemType::S32 && quant.codes.0 == 0;
-        let codes = (quant.codes != (quant.elem.min(), quant.elem.max()) && !index).then_some(quant.codes);
+        let codes = quant.narrow_codes().filter(|_| !index);
         let tensor = Tensor {
             name: source.name.clone(),
             shape: order.iter().map(|&a| source.shape[a]).collect(),
@@ -228,6 +235,7 @@ impl Placer<'_> {
             RealOp::Conv(conv) => self.conv(node, conv),
             RealOp::Add { .. } | RealOp::Mul => self.elementwise(node),
             RealOp::Rescale | RealOp::Function(_) => self.unary(node),
+            RealOp::PRelu { slopes } => self.prelu(node, slopes),
             RealOp::MaxPool(window) | RealOp::AveragePool(window) => self.pool(node, window),
             RealOp::ResizeLinear(coordinates) => self.resize(node, *coordinates),
             RealOp::Mean { axes } => self.mean(node, axes),
@@ -249,6 +257,9 @@ impl Placer<'_> {
                 let output = self.made(node.output, order)?;
                 self.push(node, Op::Tile, vec![input], output);
                 Ok(())
+            }
+            RealOp::DepthToSpace { block, groups, depth_first } => {
+                self.depth_to_space(node, *block, *groups, *depth_first)
             }
             RealOp::Softmax { axis } => self.softmax(node, *axis),
             RealOp::ArgMax { axis } => {

@@ -98,7 +98,7 @@ impl<'m> Walk<'m> {
         match self.reals.quant(real) {
             None => {
                 self.reals.assign(real, quant);
-                if self.inputs.contains(&real) {
+                if self.reals.tensors[real].fed {
                     let name = &self.reals.tensors[real].name;
                     self.notes
                         .push(format!("float input '{name}' left out: the network takes its quantized form"));
@@ -151,6 +151,9 @@ impl<'m> Walk<'m> {
 
     /// The type in the file of the codes of a tensor.
     fn type_of_codes(&self, real: RealId) -> DataType {
+        if let Some(fed) = self.reals.class(real).fed {
+            return fed;
+        }
         match self.reals.quant(real).map(|q| q.elem) {
             Some(ElemType::S8) => DataType::Int8,
             Some(ElemType::S16) => DataType::Int16,
@@ -160,6 +163,15 @@ impl<'m> Walk<'m> {
 
     /// Codes read with a scale: that of their quantizer, or the first one for codes that the caller feeds.
     pub(super) fn read_as(&mut self, real: RealId, quant: Quant) -> Lowered<Value> {
+        let fed = self.reals.class(real).fed;
+        if let Some((elem, _)) = fed.and_then(activation_type)
+            && elem != quant.elem
+        {
+            return refuse_with(
+                format!("codes of type {} read as {}", elem.name(), quant.elem.name()),
+                "give the zero point the type of the codes",
+            );
+        }
         match self.reals.quant(real) {
             // Codes of an input: nothing narrows them but their type.
             None => self.reals.assign(real, quant),
@@ -278,7 +290,7 @@ impl<'m> Walk<'m> {
         let class = *self.reals.class(real);
         let Some(quant) = class.quant else { return };
         let narrowed = (quant.codes.0.clamp(lo, hi), quant.codes.1.clamp(lo, hi));
-        let real = if class.shared || self.inputs.contains(&real) {
+        let real = if class.shared || self.reals.tensors[real].fed {
             let (name, shape) = (Self::name(node, 0), self.reals.tensors[real].shape.clone());
             let output = self.reals.tensor(name, shape, Some(Quant { codes: narrowed, ..quant }));
             self.reals.node(node.index, RealOp::Rescale, vec![real], output);
@@ -334,7 +346,7 @@ fn quantized_constant(tensor: &Tensor, scaling: &Scaling, node: &Node) -> Lowere
         i64::from(quantize(v, scaling.scales[c], scaling.zero_points[c], range))
     };
     let codes: Vec<i64> = constant::reals(tensor)?.into_iter().enumerate().map(code).collect();
-    Ok(super::fold::encoded(scaling.elem, tensor.shape.clone(), &codes))
+    Ok(super::array::encoded(scaling.elem, tensor.shape.clone(), &codes))
 }
 
 /// The one axis along which scales of a QONNX node differ.

@@ -8,6 +8,7 @@ use dyadic_kernels::ElemType;
 use dyadic_kernels::params::Coordinates;
 
 use super::constant::{Quantized, quantize};
+use crate::import::onnx::DataType;
 use crate::ir::{ConvKind, Function};
 
 /// Place of a tensor in [`Reals::tensors`].
@@ -32,6 +33,11 @@ impl Quant {
         quantize(real, self.scale, self.zero_point, self.codes)
     }
 
+    /// The codes where they are fewer than those of the type.
+    pub fn narrow_codes(&self) -> Option<(i32, i32)> {
+        (self.codes != (self.elem.min(), self.elem.max())).then_some(self.codes)
+    }
+
     /// Whether both give the same real number to the same code; the range of codes may differ.
     pub fn reads_like(&self, other: &Quant) -> bool {
         self.elem == other.elem && self.scale == other.scale && self.zero_point == other.zero_point
@@ -47,6 +53,8 @@ pub(super) struct Class {
     pub clip: (f64, f64),
     /// Whether some tensor of the class is read more than once: a clamp must not narrow it for the other reader.
     pub shared: bool,
+    /// Type of the codes that the caller feeds.
+    pub fed: Option<DataType>,
 }
 
 /// A tensor of real numbers.
@@ -58,6 +66,8 @@ pub(super) struct Real {
     pub shape: Vec<usize>,
     /// Codes of a constant, row-major.
     pub codes: Option<Vec<i32>>,
+    /// Whether the caller feeds it.
+    pub fed: bool,
     class: usize,
     producer: Option<usize>,
 }
@@ -91,6 +101,11 @@ pub(super) enum RealOp {
     Rescale,
     /// A function of one value.
     Function(Function),
+    /// Leaky ReLU with one slope per element of axis 1.
+    PRelu {
+        /// Slopes below zero.
+        slopes: Vec<f32>,
+    },
     /// A window over the two axes behind the channels.
     MaxPool(Window),
     /// A window over the two axes behind the channels.
@@ -135,6 +150,16 @@ pub(super) enum RealOp {
     },
     /// Repetition along every axis.
     Tile,
+    /// Blocks of channels become pixels. A channel counts as (group, row in the block, column in the block, depth), or as
+    /// (depth, row, column) where the depth comes first.
+    DepthToSpace {
+        /// Height and width of a block.
+        block: [usize; 2],
+        /// Groups of channels.
+        groups: usize,
+        /// Which of the two.
+        depth_first: bool,
+    },
     /// Bilinear resize of the two axes behind the channels.
     ResizeLinear(Coordinates),
     /// Softmax.
@@ -210,15 +235,34 @@ impl Reals {
     /// A tensor of a class of its own.
     pub fn tensor(&mut self, name: &str, shape: Vec<usize>, quant: Option<Quant>) -> RealId {
         let class = self.classes.len();
-        self.classes.push(Class { quant, clip: (f64::NEG_INFINITY, f64::INFINITY), shared: false });
-        self.tensors.push(Real { name: name.to_string(), shape, codes: None, class, producer: None });
+        self.classes.push(Class {
+            quant,
+            clip: (f64::NEG_INFINITY, f64::INFINITY),
+            shared: false,
+            fed: None,
+        });
+        self.tensors.push(Real {
+            name: name.to_string(),
+            shape,
+            codes: None,
+            fed: false,
+            class,
+            producer: None,
+        });
         self.tensors.len() - 1
     }
 
     /// A tensor that holds codes of the class of another.
     pub fn alike(&mut self, name: &str, shape: Vec<usize>, other: RealId) -> RealId {
         let class = self.tensors[other].class;
-        self.tensors.push(Real { name: name.to_string(), shape, codes: None, class, producer: None });
+        self.tensors.push(Real {
+            name: name.to_string(),
+            shape,
+            codes: None,
+            fed: false,
+            class,
+            producer: None,
+        });
         self.tensors.len() - 1
     }
 
@@ -241,6 +285,12 @@ impl Reals {
     /// Whether both tensors hold the same codes.
     pub fn same_class(&self, a: RealId, b: RealId) -> bool {
         self.tensors[a].class == self.tensors[b].class
+    }
+
+    /// Records that the caller feeds a tensor: codes of a type, or real numbers.
+    pub fn feed(&mut self, tensor: RealId, codes: Option<DataType>) {
+        self.tensors[tensor].fed = true;
+        self.classes[self.tensors[tensor].class].fed = codes;
     }
 
     /// Marks the class of a tensor as read by several.

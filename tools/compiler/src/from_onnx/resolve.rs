@@ -31,10 +31,10 @@ pub(super) fn resolve(walk: &mut Walk, outputs: &[RealId]) {
             reported[output] = true;
             continue;
         }
-        if walk.reals.quant(output).is_none() {
-            if let Some(quant) = derived(walk, index, outputs) {
-                walk.reals.assign(output, quant);
-            }
+        if walk.reals.quant(output).is_none()
+            && let Some(quant) = derived(walk, index, outputs)
+        {
+            walk.reals.assign(output, quant);
         }
     }
     for &output in outputs {
@@ -79,20 +79,21 @@ fn derived(walk: &mut Walk, index: usize, outputs: &[RealId]) -> Option<Quant> {
             Some(Quant { elem, scale: 1.0 / 256.0, zero_point: elem.min(), codes })
         }
         RealOp::Conv(conv) => {
-            let given = outputs.iter().any(|&o| walk.reals.same_class(o, node.output));
+            let given = walk.reals.class(node.output).clip == (f64::NEG_INFINITY, f64::INFINITY)
+                && outputs.iter().any(|&o| walk.reals.same_class(o, node.output));
             match accumulator_scale(conv, first).filter(|_| given) {
                 Some(scale) => {
                     let elem = ElemType::S32;
                     Some(Quant { elem, scale, zero_point: 0, codes: (elem.min(), elem.max()) })
                 }
-                None => Some(wide(conv_reach(conv, first)?)),
+                None => wide(conv_reach(conv, first)?),
             }
         }
         RealOp::Add { .. } => {
             let reach: f64 = quants.iter().map(reach).sum();
-            Some(wide(reach))
+            wide(reach)
         }
-        RealOp::Mean { .. } | RealOp::AveragePool(_) => Some(wide(reach(&first))),
+        RealOp::Mean { .. } | RealOp::AveragePool(_) => wide(reach(&first)),
         _ => None,
     }
 }
@@ -103,12 +104,13 @@ fn reach(quant: &Quant) -> f64 {
     at(quant.codes.0).max(at(quant.codes.1))
 }
 
-/// 16-bit codes that reach so far.
-fn wide(reach: f64) -> Quant {
+/// 16-bit codes that reach so far; `None` beyond what a float32 scale can say.
+fn wide(reach: f64) -> Option<Quant> {
     // Rounded up, so that the largest value has a code.
     let scale = (reach / 32766.0) as f32;
-    let scale = if scale > 0.0 && scale.is_finite() { scale } else { f32::MIN_POSITIVE };
-    Quant { elem: ElemType::S16, scale, zero_point: 0, codes: (-32768, 32767) }
+    // Nothing but zero needs no scale of its own.
+    let scale = if scale > 0.0 { scale } else { 1.0 };
+    scale.is_finite().then_some(Quant { elem: ElemType::S16, scale, zero_point: 0, codes: (-32768, 32767) })
 }
 
 /// The scale of all accumulators of a layer, if there is one.
@@ -131,8 +133,8 @@ fn conv_reach(conv: &RealConv, input: Quant) -> Option<f64> {
         let (mut below, mut above) = (0i64, 0i64);
         for &w in &weights[c * depth..(c + 1) * depth] {
             let (a, b) = (i64::from(w) * lo, i64::from(w) * hi);
-            below += a.min(b).min(0);
-            above += a.max(b).max(0);
+            below = below.saturating_add(a.min(b).min(0));
+            above = above.saturating_add(a.max(b).max(0));
         }
         let step = f64::from(input.scale) * f64::from(scale_of(&conv.weights.scales, c));
         let bias = bias_of(&conv.bias, c, step);
@@ -160,7 +162,7 @@ pub(super) fn bias_of(bias: &Bias, c: usize, step: f64) -> f64 {
 /// A tensor without codes that node `reader` of the list reads.
 fn report(walk: &mut Walk, open: RealId, reader: usize) {
     let source = walk.reals.nodes[reader].sources[0];
-    let reads = walk.model.nodes.iter().find(|n| n.index == source).map(named).unwrap_or_default();
+    let reads = walk.source(source).map(named).unwrap_or_default();
     let reason = format!("its output has no quantizer, and {reads} reads it");
     blame(walk, open, reason);
 }
@@ -172,7 +174,7 @@ fn report_output(walk: &mut Walk, open: RealId, name: &str) {
 fn blame(walk: &mut Walk, open: RealId, reason: String) {
     let name = walk.reals.tensors[open].name.clone();
     let maker = walk.reals.producer(open).and_then(|n| n.sources.last().copied());
-    match maker.and_then(|index| walk.model.nodes.iter().find(|n| n.index == index)) {
+    match maker.and_then(|index| walk.source(index)) {
         Some(node) => {
             let remedy = format!(
                 "add QuantizeLinear and DequantizeLinear after {}, or cut the network before it with --cut-at",

@@ -120,9 +120,13 @@ impl<'m> Walk<'m> {
             self.reals.share(real);
         }
         self.inputs.push(real);
+        self.reals.feed(real, None);
         match input.elem {
             Some(DataType::Float | DataType::Float16 | DataType::Double) => Ok(Value::Real(real)),
-            Some(elem) if activation_type(elem).is_some() => Ok(Value::Codes(real)),
+            Some(elem) if activation_type(elem).is_some() => {
+                self.reals.feed(real, Some(elem));
+                Ok(Value::Codes(real))
+            }
             _ => refuse_with(
                 "the type of this input has no integer form here",
                 "give the network an input of FLOAT, UINT8, INT8, UINT4, INT4 or INT16",
@@ -178,6 +182,13 @@ pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Lowered<Vec<usize>> {
         Some(shape) => Ok(shape),
         None => refuse(format!("shapes {a:?} and {b:?} do not broadcast")),
     }
+}
+
+/// Whether a constant of shape `own` has one element per element of `axis` of a tensor that it is broadcast to.
+pub(super) fn along_channels(own: &[usize], shape: &[usize], axis: usize) -> bool {
+    let Some(lead) = shape.len().checked_sub(own.len()) else { return false };
+    let one = |a: usize| a + lead == axis || own[a] == 1;
+    (0..own.len()).all(one) && shape.get(axis).copied() == Some(own.iter().product())
 }
 
 /// Indices that may count from the end.

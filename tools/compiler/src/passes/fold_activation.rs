@@ -37,7 +37,8 @@ fn activation_of(op: &mut Op) -> Option<&mut Activation> {
         Op::Add { activation, .. } | Op::Mul { activation } => Some(activation),
         Op::AveragePool(pool) | Op::MaxPool(pool) => Some(&mut pool.activation),
         Op::Mean { .. } | Op::Pad { .. } | Op::Concat { .. } | Op::Reshape | Op::StridedCopy { .. } => None,
+        Op::Gather { .. } | Op::PRelu { .. } => None,
         Op::Tile | Op::Unary(_) | Op::Softmax { .. } | Op::ResizeBilinear(_) => None,
-        Op::ResizeNearest(_) | Op::ArgMax { .. } | Op::Gather { .. } => None,
+        Op::ResizeNearest(_) | Op::ArgMax { .. } => None,
     }
 }

@@ -38,7 +38,7 @@ fn evaluate(graph: &Graph, node: &Node, contract: Contract) -> Option<Vec<u8>> {
     let mut bytes = vec![0; to.bytes()];
     match &node.op {
         Op::Reshape => bytes.copy_from_slice(input),
-        Op::Unary(function) => {
+        Op::Unary(function) if from.elem.bits() == 8 && to.elem.bits() == 8 => {
             let table = table_of(*function, contract, from, to).ok()?;
             reference::table(&table, Some(input), &mut bytes);
         }
@@ -52,10 +52,19 @@ fn evaluate(graph: &Graph, node: &Node, contract: Contract) -> Option<Vec<u8>> {
             all.get_mut(..before.len())?.copy_from_slice(before);
             reference::pad(from.elem, &shape, input, &all, *value, &out, &mut bytes);
         }
+        Op::Gather { axis, indices } => {
+            let (outer, rest) = from.shape.split_at_checked(*axis)?;
+            let (&extent, inner) = rest.split_first()?;
+            let shape = [outer.iter().product(), extent, inner.iter().product()];
+            if indices.iter().any(|&i| usize::try_from(i).map_or(true, |i| i >= extent)) {
+                return None;
+            }
+            reference::gather(from.elem, shape, indices, input, &mut bytes);
+        }
         Op::Tile => reference::tile(from.elem, &shape, input, &out, &mut bytes),
         Op::Conv(_) | Op::Add { .. } | Op::Mul { .. } | Op::AveragePool(_) | Op::MaxPool(_) => return None,
         Op::Mean { .. } | Op::Concat { .. } | Op::Softmax { .. } | Op::ResizeBilinear(_) => return None,
-        Op::ResizeNearest(_) | Op::ArgMax { .. } | Op::Gather { .. } => return None,
+        Op::ResizeNearest(_) | Op::ArgMax { .. } | Op::PRelu { .. } | Op::Unary(_) => return None,
     }
     Some(bytes)
 }

@@ -121,6 +121,11 @@ pub fn softmax(beta: f32, input: f32) -> Result<(i32, i32, i32), FactorError> {
     Ok((multiplier as i32, exponent, diff_min))
 }
 
+/// A clamp within `least..=most`.
+pub fn within((lo, hi): (i32, i32), (least, most): (i32, i32)) -> (i32, i32) {
+    (lo.clamp(least, most), hi.clamp(least, most))
+}
+
 /// The clamp of an activation in the output's codes: `zp + round(v / scale)` in float32, half away from zero.
 pub fn clamp(activation: Activation, elem: ElemType, scale: f32, zero_point: i32) -> (i32, i32) {
     let code = |real: f32| {

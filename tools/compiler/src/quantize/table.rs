@@ -22,18 +22,19 @@ pub struct Side {
 
 /// Makes a table.
 ///
-/// `argument` is the slope of a leaky ReLU and unused otherwise; the result is clamped to `lo..=hi`.
+/// `arguments` are the slope of a leaky ReLU, alpha and beta of the functions that have them, and unused otherwise; the
+/// result is clamped to `lo..=hi`.
 ///
 /// # Errors
 /// When a ratio of scales has no dyadic form.
 pub fn build(
     function: TableFunction,
-    argument: f32,
+    arguments: [f32; 2],
     from: Side,
     to: Side,
     (lo, hi): (i32, i32),
 ) -> Result<[u8; 256], FactorError> {
-    let value = evaluator(function, argument, from, to)?;
+    let value = evaluator(function, arguments, from, to)?;
     let mut table = [0; 256];
     for (byte, entry) in table.iter_mut().enumerate() {
         let code = from.elem.load(&[byte as u8], 0);
@@ -45,7 +46,7 @@ pub fn build(
 /// The function from a centred input code to the output's code before its zero point.
 fn evaluator(
     function: TableFunction,
-    argument: f32,
+    arguments @ [argument, _]: [f32; 2],
     from: Side,
     to: Side,
 ) -> Result<Box<dyn Fn(i32) -> i64>, FactorError> {
@@ -82,6 +83,10 @@ fn evaluator(
             let v = real(x);
             to_code(v * (v + 3.0).clamp(0.0, 6.0) / 6.0)
         }),
+        TableFunction::Elu | TableFunction::Gelu | TableFunction::GeluTanh | TableFunction::HardSigmoid => {
+            let [alpha, beta] = arguments.map(f64::from);
+            Box::new(move |x| to_code(activation(function, alpha, beta, real(x))))
+        }
         TableFunction::HardSwishTflite => Box::new(hard_swish_tflite(from, to)?),
         TableFunction::LeakyRelu => {
             let above = rescale(from.scale, to.scale)?;
@@ -96,6 +101,20 @@ fn evaluator(
             Box::new(move |x| if x >= 0 { rescale_twice(x, above) } else { sign * rescale_twice(x, below) })
         }
     })
+}
+
+/// The real functions of ONNX that have no rule of their own, evaluated in float64 in the order written.
+fn activation(function: TableFunction, alpha: f64, beta: f64, x: f64) -> f64 {
+    match function {
+        TableFunction::Elu if x >= 0.0 => x,
+        TableFunction::Elu => alpha * libm::expm1(x),
+        TableFunction::Gelu => 0.5 * x * (1.0 + libm::erf(x * core::f64::consts::FRAC_1_SQRT_2)),
+        TableFunction::GeluTanh => {
+            let inner = libm::sqrt(core::f64::consts::FRAC_2_PI) * (x + 0.044715 * x * x * x);
+            0.5 * x * (1.0 + libm::tanh(inner))
+        }
+        _ => (alpha * x + beta).clamp(0.0, 1.0),
+    }
 }
 
 /// As [`from_real`], zero allowed.
@@ -169,7 +188,7 @@ mod tests {
     fn rescale_to_itself_is_the_identity() {
         for function in [TableFunction::RescaleOnce, TableFunction::RescaleTwice, TableFunction::RescaleFloat]
         {
-            let table = build(function, 0.0, S8, S8, (-128, 127)).unwrap();
+            let table = build(function, [0.0; 2], S8, S8, (-128, 127)).unwrap();
             assert!((0..256).all(|i| table[i] == i as u8), "{function:?}");
         }
     }
@@ -178,7 +197,7 @@ mod tests {
     fn logistic_of_zero_is_one_half() {
         let to = Side { elem: ElemType::S8, scale: 1.0 / 256.0, zero_point: -128 };
         for function in [TableFunction::Logistic, TableFunction::LogisticTflite] {
-            let table = build(function, 0.0, S8, to, (-128, 127)).unwrap();
+            let table = build(function, [0.0; 2], S8, to, (-128, 127)).unwrap();
             assert_eq!(table[(-3i8) as u8 as usize] as i8, 0);
             assert_eq!(table[127] as i8, 127);
             assert_eq!(table[128] as i8, -128);
@@ -189,7 +208,7 @@ mod tests {
     fn u8_to_s8_shifts_by_128() {
         let u8_side = Side { elem: ElemType::U8, scale: 0.5, zero_point: 130 };
         let s8_side = Side { elem: ElemType::S8, scale: 0.5, zero_point: 2 };
-        let table = build(TableFunction::RescaleTwice, 0.0, u8_side, s8_side, (-128, 127)).unwrap();
+        let table = build(TableFunction::RescaleTwice, [0.0; 2], u8_side, s8_side, (-128, 127)).unwrap();
         assert!((0..256).all(|i| table[i] == (i as u8) ^ 0x80));
     }
 }

@@ -1,9 +1,10 @@
 //! (c) Recomputes multipliers, shifts, tables and clamps from the stored scales.
 
 use dyadic_format::operator::{
-    AddParams, ConvParams, MulParams, NO_TABLE, PoolParams, ScaleProduct, TableFunction, TableParams,
+    AddParams, ChannelTableParams, ConvParams, MulParams, NO_TABLE, PoolParams, ScaleProduct, TableFunction,
+    TableParams,
 };
-use dyadic_format::{ModelView, OpKind, OperatorRecord, Params, Rule, TensorRecord};
+use dyadic_format::{ElemCode, ModelView, OpKind, OperatorRecord, Params, Rule, TensorRecord};
 use dyadic_kernels::requant::Dyadic;
 
 use super::{rules, scale, side};
@@ -14,6 +15,11 @@ use crate::quantize::dyadic::FactorError;
 use crate::quantize::scale::{argument_from_words, from_record};
 use crate::quantize::{Contract, factors, table};
 use crate::records::elem_of;
+
+/// The codes that the quantizer of a tensor gives.
+fn codes(tensor: &TensorRecord) -> (i32, i32) {
+    ElemCode::from_number(tensor.elem).map_or((0, 0), |elem| tensor.code_range(elem))
+}
 
 /// Every operator whose constants do not follow from its scales.
 pub fn check(view: &ModelView) -> Vec<String> {
@@ -109,6 +115,8 @@ impl Checker<'_, '_> {
             Params::Concat(_) => self.concat(op),
             Params::Pad(_) | Params::Reshape(_) | Params::StridedCopy(_) | Params::Tile(_) => Ok(()),
             Params::ResizeBilinear(_) | Params::ResizeNearest(_) | Params::ArgMax(_) => Ok(()),
+            Params::Gather(_) => Ok(()),
+            Params::ChannelTable(p) => self.channel_table(&p, from, to),
         }
     }
 
@@ -123,10 +131,9 @@ impl Checker<'_, '_> {
         Err(Problem::Differs(format!("rule {rule} is not of the contract {}", self.contract.name())))
     }
 
-    /// The clamp must be that of the type.
+    /// The clamp must be that of the quantizer.
     fn whole(&self, to: &TensorRecord, lo: i32, hi: i32) -> Checked {
-        let elem = elem_of(to);
-        equal("clamp", (lo, hi), (elem.min(), elem.max()))
+        equal("clamp", (lo, hi), codes(to))
     }
 
     fn factor(&self, p: &MulParams, d: Dyadic) -> Checked {
@@ -135,7 +142,10 @@ impl Checker<'_, '_> {
 
     /// The clamp must be that of one of the activations.
     fn clamp(&self, to: &TensorRecord, lo: i32, hi: i32) -> Checked {
-        let of = |a| factors::clamp(a, elem_of(to), scale(self.view, to), to.zero_point);
+        let of = |a| {
+            let clamp = factors::clamp(a, elem_of(to), scale(self.view, to), to.zero_point);
+            factors::within(clamp, codes(to))
+        };
         let all = [Activation::None, Activation::Relu, Activation::Relu6, Activation::ReluN1To1];
         if all.into_iter().any(|a| of(a) == (lo, hi)) {
             return Ok(());
@@ -189,11 +199,25 @@ impl Checker<'_, '_> {
             return Err(Problem::Differs("unknown table function".to_string()));
         };
         equal("table function", rules::makes(self.contract, function), true)?;
-        let argument = argument_from_words(p.argument);
+        let arguments = [p.argument, p.second_argument].map(argument_from_words);
         let computed =
-            table::build(function, argument, side(self.view, from), side(self.view, to), (p.lo, p.hi))?;
+            table::build(function, arguments, side(self.view, from), side(self.view, to), (p.lo, p.hi))?;
         self.clamp(to, p.lo, p.hi)?;
         self.same_table(p.table, &computed)
+    }
+
+    fn channel_table(&self, p: &ChannelTableParams, from: &TensorRecord, to: &TensorRecord) -> Checked {
+        self.clamp(to, p.lo, p.hi)?;
+        let channels = to.shape().last().copied().unwrap_or(1);
+        let words = &self.view.constants()[p.constants_first as usize..];
+        for c in 0..channels {
+            let (mantissa, exponent) = (words[c as usize], words[(channels + c) as usize]);
+            let slope = argument_from_words([mantissa, exponent]);
+            let (from, to) = (side(self.view, from), side(self.view, to));
+            let computed = table::build(TableFunction::LeakyRelu, [slope, 0.0], from, to, (p.lo, p.hi))?;
+            self.same_table(p.tables_first + c, &computed)?;
+        }
+        Ok(())
     }
 
     fn same_table(&self, number: u32, computed: &[u8; 256]) -> Checked {
@@ -206,7 +230,6 @@ impl Checker<'_, '_> {
 
     fn concat(&self, op: &OperatorRecord) -> Checked {
         let to = self.output(op);
-        let full = (elem_of(to).min(), elem_of(to).max());
         for (i, &number) in self.view.concat_tables(op).iter().enumerate() {
             let from = self.tensor(op, i);
             let same = from.zero_point == to.zero_point
@@ -216,7 +239,8 @@ impl Checker<'_, '_> {
                 equal(&format!("branch {i} without a table"), same, true)?;
             } else {
                 let function = concat_function(self.contract);
-                let computed = table::build(function, 0.0, side(self.view, from), side(self.view, to), full)?;
+                let computed =
+                    table::build(function, [0.0; 2], side(self.view, from), side(self.view, to), codes(to))?;
                 self.same_table(number, &computed)?;
             }
         }

@@ -28,7 +28,8 @@ pub(super) const fn rules(kind: OpKind, contract: Contract) -> &'static [Rule] {
         (OpKind::MaxPool2d, _) => &[Rule::Max],
         (OpKind::Mean, Contract::Dyadic) => &[Rule::MeanOnce],
         (OpKind::Mean, Contract::Tflite) => &[Rule::MeanTwice],
-        (OpKind::Table, _) => &[Rule::Table],
+        (OpKind::Table | OpKind::ChannelTable, _) => &[Rule::Table],
+        (OpKind::Gather, _) => &[Rule::Move],
         (OpKind::Softmax, _) => &[Rule::Softmax],
         (OpKind::ResizeBilinear, Contract::Dyadic) => &[Rule::Bilinear10],
         (OpKind::ResizeBilinear, Contract::Tflite) => &[Rule::Bilinear10, Rule::BilinearSingle],
@@ -42,11 +43,12 @@ pub(super) const fn rules(kind: OpKind, contract: Contract) -> &'static [Rule] {
 }
 
 /// Whether `contract` makes tables of that function.
-pub(super) const fn makes(contract: Contract, function: TableFunction) -> bool {
+pub(crate) const fn makes(contract: Contract, function: TableFunction) -> bool {
     use TableFunction as F;
     let dyadic = matches!(contract, Contract::Dyadic);
     match function {
         F::RescaleOnce | F::Logistic | F::Tanh | F::HardSwish | F::LeakyRelu => dyadic,
+        F::Elu | F::Gelu | F::GeluTanh | F::HardSigmoid => dyadic,
         F::RescaleTwice | F::ReluTflite | F::RescaleFloat | F::QuantizeFloat => !dyadic,
         F::LogisticTflite | F::TanhTflite | F::HardSwishTflite | F::LeakyReluTflite => !dyadic,
     }

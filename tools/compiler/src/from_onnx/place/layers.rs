@@ -7,6 +7,7 @@ use crate::from_onnx::constant::Quantized;
 use crate::from_onnx::reals::{Bias, Quant, RealConv, RealNode};
 use crate::from_onnx::resolve::{bias_of, scale_of};
 use crate::ir::{Activation, Conv, ConvKind, Op, Tensor};
+use crate::prove::channel_intervals;
 use crate::quantize::round_half_even;
 use crate::unsupported::{Lowered, refuse, refuse_with};
 
@@ -26,9 +27,15 @@ impl Placer<'_> {
             if matrix { identity(self.reals.tensors[node.inputs[0]].shape.len()) } else { NHWC.to_vec() };
         let input = self.ordered(node.inputs[0], &order);
         let weights = weights(conv)?;
-        let bias = bias(conv, from)?;
-        let weights = self.graph.add(weights);
+        let mut bias = bias(conv, from)?;
         let output = self.made(node.output, order)?;
+        if let Some(to) = self.reals.quant(node.output).filter(|q| q.elem != ElemType::S32) {
+            let step = |c: usize| {
+                f64::from(from.scale) * f64::from(scale_of(&weights.scales, c)) / f64::from(to.scale)
+            };
+            keep_in_range(&weights, &mut bias, from, to, step);
+        }
+        let weights = self.graph.add(weights);
         let op = Conv {
             kind: conv.kind,
             stride: conv.window.stride,
@@ -148,5 +155,32 @@ fn bias(conv: &RealConv, input: Quant) -> Lowered<Vec<i32>> {
             "quantize with a larger scale for this channel's weights, or the input",
         ),
         None => Ok(codes.into_iter().map(|v| v as i32).collect()),
+    }
+}
+
+/// Output steps by which a bias may be moved: far below what an output can show.
+const INVISIBLE: f64 = 1.0 / 256.0;
+
+/// Quantizers cut the bias of a channel with next to no weights off at 32 bits, where its accumulator has no room left.
+/// Such a bias is moved as far as needed where its output cannot show it: by next to nothing, or while every output of
+/// the channel stays beyond the same end of the codes. `step` is that of the accumulator in steps of the output.
+fn keep_in_range(weights: &Tensor, bias: &mut [i32], input: Quant, to: Quant, step: impl Fn(usize) -> f64) {
+    let weight = dyadic_kernels::params::Quant { elem: weights.elem, zero_point: weights.zero_point };
+    let centred = |code: i32| i64::from(code) - i64::from(input.zero_point);
+    let range = (centred(input.codes.0), centred(input.codes.1));
+    let data = weights.data.as_deref().unwrap_or(&[]);
+    let intervals = channel_intervals(weight, data, bias, range);
+    for (c, (bias, (lo, hi))) in bias.iter_mut().zip(intervals).enumerate() {
+        let excess = (lo - i64::from(i32::MIN)).min(0) + (hi - i64::from(i32::MAX)).max(0);
+        let own = i64::from(*bias);
+        let (below, above) = (lo - own.min(0), hi - own.max(0));
+        let code = |sum: i64| f64::from(to.zero_point) + sum as f64 * step(c);
+        let moved = own - excess;
+        let least = code(own.min(moved) + below) > f64::from(to.codes.1) + 1.0;
+        let most = code(own.max(moved) + above) < f64::from(to.codes.0) - 1.0;
+        if least || most || (excess as f64 * step(c)).abs() < INVISIBLE {
+            // What does not fit even so is reported with the proof.
+            *bias = i32::try_from(moved).unwrap_or(*bias);
+        }
     }
 }

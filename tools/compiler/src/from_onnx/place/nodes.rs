@@ -89,6 +89,19 @@ impl Placer<'_> {
         Ok(())
     }
 
+    /// One table per channel, which is the last stored axis.
+    pub(super) fn prelu(&mut self, node: &RealNode, slopes: &[f32]) -> Lowered {
+        let mut order = self.order(node.inputs[0]);
+        if order.last() != Some(&1) {
+            order.retain(|&a| a != 1);
+            order.push(1);
+        }
+        let input = self.ordered(node.inputs[0], &order);
+        let output = self.made(node.output, order)?;
+        self.push(node, Op::PRelu { slopes: slopes.to_vec() }, vec![input], output);
+        Ok(())
+    }
+
     pub(super) fn pool(&mut self, node: &RealNode, window: &Window) -> Lowered {
         let input = self.ordered(node.inputs[0], &NHWC);
         let output = self.made(node.output, NHWC.to_vec())?;
@@ -138,7 +151,8 @@ impl Placer<'_> {
             let from = self.quant(real)?;
             let mut input = self.ordered(real, &order);
             let bytes = from.elem.bits() == 8 && to.elem.bits() == 8;
-            if !bytes && !from.reads_like(&to) {
+            let kept = to.codes.0 <= from.codes.0 && from.codes.1 <= to.codes.1;
+            if !(bytes || from.reads_like(&to)) || from.reads_like(&to) && !kept {
                 let part = self.graph.tensors[input].clone();
                 let name = format!("{} (rescaled)", part.name);
                 let rescaled = Tensor {
@@ -147,7 +161,7 @@ impl Placer<'_> {
                     zero_point: to.zero_point,
                     scales: vec![to.scale],
                     data: None,
-                    codes: None,
+                    codes: to.narrow_codes(),
                     ..part
                 };
                 let output = self.graph.add(rescaled);
@@ -183,6 +197,34 @@ impl Placer<'_> {
         let strides = order.iter().enumerate().map(|(place, &a)| step[a] * own[place] as isize).collect();
         let output = self.made(node.output, order)?;
         self.push(node, Op::StridedCopy { start: first, strides }, vec![input], output);
+        Ok(())
+    }
+
+    /// The channels of a stored pixel are split, moved beside height and width, and joined with them.
+    pub(super) fn depth_to_space(
+        &mut self,
+        node: &RealNode,
+        [by, bx]: [usize; 2],
+        groups: usize,
+        depth_first: bool,
+    ) -> Lowered {
+        let input = self.ordered(node.inputs[0], &NHWC);
+        let from = self.graph.tensors[input].clone();
+        let [n, h, w, c] = [0, 1, 2, 3].map(|a| from.shape[a]);
+        let depth = c / (by * bx * groups);
+        // Strides of group, row, column and depth within the channels of a pixel.
+        let [sg, sy, sx, sd] =
+            if depth_first { [0, bx, 1, by * bx] } else { [by * bx * depth, bx * depth, depth, 1] };
+        let moved = Tensor {
+            name: format!("{} (pixels)", from.name),
+            shape: vec![n, h, by, w, bx, groups, depth],
+            ..from
+        };
+        let moved = self.graph.add(moved);
+        let strides = [h * w * c, w * c, sy, c, sx, sg, sd].map(|s| s as isize).to_vec();
+        self.push(node, Op::StridedCopy { start: 0, strides }, vec![input], moved);
+        let output = self.made(node.output, NHWC.to_vec())?;
+        self.push(node, Op::Reshape, vec![moved], output);
         Ok(())
     }
 

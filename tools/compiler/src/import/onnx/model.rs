@@ -5,7 +5,7 @@ use std::fmt;
 
 /// A network as the file states it. Names of values are unique per producer, every node reads values that exist, and
 /// nodes stand after the nodes they read from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OnnxModel {
     /// Version of the file's structure, within [`super::IR_VERSIONS`].
     pub ir_version: i64,
@@ -33,7 +33,7 @@ pub struct OnnxModel {
 }
 
 /// One node.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Node {
     /// Position in the file, from 0.
     pub index: usize,
