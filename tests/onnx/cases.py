@@ -219,6 +219,49 @@ def integers(case):
     yield graph.network("as it is", [array(case.outputs[0])], dequantize=case.operator == "DequantizeLinear")
 
 
+def integer_forms(case, kind):
+    """A convolution or product of real numbers as the operators on integers, with zero points and without."""
+    rng = case.seed()
+    limits = np.iinfo(kind)
+    if case.operator == "MatMul":
+        names, stack = ("QLinearMatMul", "MatMulInteger"), case.inputs[1].ndim
+        if case.inputs[0].ndim < 2 or stack < 2:
+            return
+        channels = case.inputs[1].shape[-1]
+    else:
+        names, stack, channels = ("QLinearConv", "ConvInteger"), 2, case.inputs[1].shape[0]
+    x = rng.integers(limits.min, limits.max + 1, case.inputs[0].shape).astype(kind)
+    w = rng.integers(-90, 91, case.inputs[1].shape).astype(np.int8)
+    x_zero = kind(rng.integers(limits.min, limits.max + 1))
+    depth = w.size // max(w.shape[0] if case.operator == "Conv" else channels, 1)
+    for per_channel in (False, True):
+        count = (channels,) if per_channel else ()
+        w_zero = rng.integers(-30, 31, count).astype(np.int8)
+        w_scale = rng.uniform(0.01, 0.02, count).astype(np.float32)
+        y_scale = np.float32(0.05 * 0.015 * 100 * 50 * np.sqrt(depth) / 127)
+        y_zero = kind(rng.integers(-20, 20) + (128 if kind == np.uint8 else 0))
+        values = {"QLinear": [x, np.float32(0.05), x_zero, w, w_scale, w_zero, y_scale, y_zero], "": [x, w, x_zero, w_zero]}
+        for name in names:
+            if name == "MatMulInteger" and stack > 2:
+                continue
+            given = values["QLinear" if name.startswith("QLinear") else ""]
+            node = helper.make_node(name, [f"in{i}" for i in range(len(given))], ["out"])
+            node.attribute.extend(case.node.attribute)
+            made = Case(case.name, node, max(case.opset, 11), list(given), [])
+            if name == "QLinearConv" and len(case.inputs) > 2:
+                node.input.append("bias")
+                made.inputs.append(rng.integers(-3000, 3001, channels).astype(np.int32))
+            # Scales and zero points per row are another thing in QLinearMatMul; the evaluator broadcasts the last axis.
+            wanted = evaluated(made, made.inputs)[0]
+            graph = Graph(made)
+            graph.fed(graph.names[0], x)
+            for constant, value in zip(graph.names[1:], made.inputs[1:]):
+                graph.constant(constant, value)
+            graph.node()
+            graph.given("out")
+            yield graph.network(f"{np.dtype(kind)}, {'zero points per channel' if per_channel else 'one zero point'}", [wanted])
+
+
 def data_inputs(case):
     """Places of the inputs that hold values rather than say how to move them."""
     if case.operator == "Concat":
@@ -364,6 +407,8 @@ def reals(case):
         if case.operator in WEIGHTED:
             for per_channel in (False, True):
                 yield weighted(case, kind, per_channel)
+            if case.operator != "Gemm" and case.inputs[0].ndim < 5:
+                yield from integer_forms(case, kind)
             continue
         forms = [(), (1,), (0,)] if case.operator in PAIRS else [(1,)] if case.operator == "PRelu" else [()]
         for fixed in forms:

@@ -150,12 +150,12 @@ def main():
             left_out[f"{case.operator} of {' and '.join(kinds(case))}, operator set {case.opset}"] += 1
         for network in networks:
             found, detail = verdict(network, arguments)
-            counts[case.operator][found] += 1
+            counts[network.case.operator][found] += 1
             if arguments.verbose:
                 print(f"{network.name}: {found} {detail}")
             if found != "equal":
-                groups[found].setdefault((case.operator, detail), []).append(network.name)
-            good &= found != "failed" and (found != "refused" or case.operator not in cases.INTEGER)
+                groups[found].setdefault((network.case.operator, detail), []).append(network.name)
+            good &= found != "failed" and (found != "refused" or network.case.operator not in cases.INTEGER)
     print(f"{number} cases")
     tabulated(counts)
     for title in ("within 1", "further", "not applicable", "empty", "refused", "failed"):

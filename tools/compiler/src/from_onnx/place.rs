@@ -62,6 +62,11 @@ pub(super) fn place(
     }
     let mut problems = Vec::new();
     for node in std::mem::take(&mut placer.reals.nodes) {
+        // What reads from a refused node is not reported again.
+        let known = |&i: &RealId| placer.stored.contains_key(&i) || placer.reals.tensors[i].codes.is_some();
+        if !node.inputs.iter().all(known) {
+            continue;
+        }
         if let Err(refusal) = placer.node(&node) {
             problems.push(placer.problem(&node, refusal));
         }
@@ -243,7 +248,9 @@ impl Placer<'_> {
             RealOp::Concat { axis } => self.concat(node, *axis),
             RealOp::Reshape => self.reshape(node),
             RealOp::Transpose { order } => {
-                let from = self.stored[&node.inputs[0]].clone();
+                let real = node.inputs[0];
+                let own = self.order(real);
+                let from = Stored { tensor: self.ordered(real, &own), order: own };
                 let place = |a: &usize| order.iter().position(|o| o == a).unwrap_or(0);
                 let order = from.order.iter().map(place).collect();
                 self.stored.insert(node.output, Stored { tensor: from.tensor, order });
