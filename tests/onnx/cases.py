@@ -240,18 +240,17 @@ def integer_forms(case, kind):
         w_scale = rng.uniform(0.01, 0.02, count).astype(np.float32)
         y_scale = np.float32(0.05 * 0.015 * 100 * 50 * np.sqrt(depth) / 127)
         y_zero = kind(rng.integers(-20, 20) + (128 if kind == np.uint8 else 0))
-        values = {"QLinear": [x, np.float32(0.05), x_zero, w, w_scale, w_zero, y_scale, y_zero], "": [x, w, x_zero, w_zero]}
+        scaled = [x, np.float32(0.05), x_zero, w, w_scale, w_zero, y_scale, y_zero]
         for name in names:
             if name == "MatMulInteger" and stack > 2:
                 continue
-            given = values["QLinear" if name.startswith("QLinear") else ""]
+            given = scaled if name.startswith("QLinear") else [x, w, x_zero, w_zero]
             node = helper.make_node(name, [f"in{i}" for i in range(len(given))], ["out"])
             node.attribute.extend(case.node.attribute)
             made = Case(case.name, node, max(case.opset, 11), list(given), [])
             if name == "QLinearConv" and len(case.inputs) > 2:
                 node.input.append("bias")
                 made.inputs.append(rng.integers(-3000, 3001, channels).astype(np.int32))
-            # Scales and zero points per row are another thing in QLinearMatMul; the evaluator broadcasts the last axis.
             wanted = evaluated(made, made.inputs)[0]
             graph = Graph(made)
             graph.fed(graph.names[0], x)
@@ -259,7 +258,8 @@ def integer_forms(case, kind):
                 graph.constant(constant, value)
             graph.node()
             graph.given("out")
-            yield graph.network(f"{np.dtype(kind)}, {'zero points per channel' if per_channel else 'one zero point'}", [wanted])
+            form = "zero points per channel" if per_channel else "one zero point"
+            yield graph.network(f"{np.dtype(kind)}, {form}", [wanted])
 
 
 def data_inputs(case):

@@ -30,7 +30,6 @@ NOT_APPLICABLE = [
     (r"uint16", "16-bit codes are signed in Dyadic"),
     (r"blocked", "one scale per block"),
     (r"quantizelinear_axis|quantizelinear_u?int4", "an activation with one scale per channel"),
-    (r"qlinearmatmul_3D", "another matrix of weights for every matrix of a stack"),
 ]
 # Cases that may be further apart than 1, by name: how far, and why.
 FURTHER = []

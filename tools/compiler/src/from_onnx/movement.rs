@@ -130,10 +130,26 @@ impl<'m> Walk<'m> {
                 self.define(node, 0, Value::Real(real));
                 Ok(())
             }
+            // Codes in a type that holds more of them.
+            Value::Codes(real) if self.widens(real, to) => {
+                self.define(node, 0, Value::Codes(real));
+                Ok(())
+            }
             _ => refuse_with(
                 format!("a cast to {to}"),
                 "quantize with QuantizeLinear instead of rounding and casting",
             ),
+        }
+    }
+
+    /// Whether every code of a tensor is one of a type, stored alike.
+    fn widens(&self, real: RealId, to: DataType) -> bool {
+        let class = self.reals.class(real);
+        let fed = class.fed.and_then(super::activation_type);
+        let own = class.quant.map(|q| (q.elem, q.codes)).or(fed);
+        match (own, super::activation_type(to)) {
+            (Some((from, codes)), Some((elem, all))) => from == elem && all.0 <= codes.0 && codes.1 <= all.1,
+            _ => false,
         }
     }
 

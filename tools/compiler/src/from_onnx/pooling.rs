@@ -51,9 +51,9 @@ impl<'m> Walk<'m> {
             );
         }
         let flat;
-        let (picture, stated) = match from.as_slice() {
-            &[_, _, _, _] => (real, node),
-            &[n, c, w] => {
+        let (picture, stated) = match *from.as_slice() {
+            [_, _, _, _] => (real, node),
+            [n, c, w] => {
                 flat = lined(node)?;
                 let picture = self.reals.alike(Self::name(node, 0), vec![n, c, 1, w], real);
                 self.reals.node(node.index, RealOp::Reshape, vec![real], picture);
