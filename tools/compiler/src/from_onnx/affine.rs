@@ -6,7 +6,7 @@ use super::reals::{Bias, RealConv, RealId, RealOp, Window};
 use super::{Form, Value, Walk};
 use crate::import::onnx::Node;
 use crate::ir::ConvKind;
-use crate::unsupported::{Lowered, refuse};
+use crate::unsupported::{Lowered, refuse, refuse_with};
 
 impl<'m> Walk<'m> {
     pub(super) fn batch_normalization(&mut self, node: &'m Node) -> Lowered {
@@ -18,6 +18,9 @@ impl<'m> Walk<'m> {
             };
             lists.push(constant::reals(&tensor)?);
         }
+        if node.int("training_mode", 0)? != 0 {
+            return refuse_with("a normalisation by the statistics of the batch", "export for inference");
+        }
         let epsilon = f64::from(node.float("epsilon", 1e-5)?);
         let channels = self.reals.tensors[real].shape.get(1).copied().unwrap_or(0);
         if lists.iter().any(|l| l.len() != channels) {
@@ -25,12 +28,27 @@ impl<'m> Walk<'m> {
         }
         let gain: Vec<f64> = (0..channels).map(|c| lists[0][c] / libm::sqrt(lists[3][c] + epsilon)).collect();
         let offset: Vec<f64> = (0..channels).map(|c| lists[1][c] - lists[2][c] * gain[c]).collect();
-        self.scaled(node, real, &gain, &offset)
+        self.scaled(node, real, (&gain, &offset), 1)
     }
 
-    /// `gain * x + offset`, both one value or one per channel: part of the convolution that makes `x` where nothing else
-    /// reads it, else a depthwise convolution of one tap.
-    pub(super) fn scaled(&mut self, node: &'m Node, x: RealId, gain: &[f64], offset: &[f64]) -> Lowered {
+    /// `gain * x + offset`, both one value or one per element of `axis`: part of the convolution that makes `x` where
+    /// nothing else reads it, else a depthwise convolution of one tap.
+    pub(super) fn scaled(
+        &mut self,
+        node: &'m Node,
+        x: RealId,
+        (gain, offset): (&[f64], &[f64]),
+        axis: usize,
+    ) -> Lowered {
+        let shape = &self.reals.tensors[x].shape;
+        let (rank, channels) = (shape.len(), shape.get(axis).copied());
+        if [gain, offset].iter().any(|v| v.len() != 1 && Some(v.len()) != channels) {
+            return refuse(format!(
+                "{} factors and {} addends along axis {axis} of {shape:?}",
+                gain.len(),
+                offset.len()
+            ));
+        }
         if gain.iter().chain(offset).any(|v| !v.is_finite()) {
             return refuse("a factor or addend that is no finite number");
         }
@@ -40,7 +58,7 @@ impl<'m> Walk<'m> {
         if free
             && let Some(producer) = self.reals.producer(x)
             && let RealOp::Conv(conv) = &mut producer.op
-            && [gain.len(), offset.len()].iter().all(|&n| n == 1 || n == conv.gain.len())
+            && (gain.len() == 1 && offset.len() == 1 || axis == conv.channel_axis(rank))
         {
             for c in 0..conv.gain.len() {
                 conv.gain[c] *= at(gain, c);
@@ -51,18 +69,23 @@ impl<'m> Walk<'m> {
             self.define(node, 0, Value::Real(x));
             return Ok(());
         }
-        self.affine(node, x, gain, offset)
+        self.affine(node, x, (gain, offset), axis)
     }
 
-    fn affine(&mut self, node: &'m Node, x: RealId, gain: &[f64], offset: &[f64]) -> Lowered {
+    fn affine(
+        &mut self,
+        node: &'m Node,
+        x: RealId,
+        (gain, offset): (&[f64], &[f64]),
+        axis: usize,
+    ) -> Lowered {
         let shape = self.reals.tensors[x].shape.clone();
         let per_channel = gain.len() > 1 || offset.len() > 1;
         let picture = match *shape.as_slice() {
-            [n, c, h, w] => vec![n, c, h, w],
-            [n, c, w] if per_channel => vec![n, c, 1, w],
-            [n, c] if per_channel => vec![n, c, 1, 1],
+            [n, c, h, w] if axis == 1 || !per_channel => vec![n, c, h, w],
             _ if per_channel => {
-                return refuse(format!("one factor per channel of a tensor of shape {shape:?}"));
+                let (before, after) = (shape[..axis].iter().product(), shape[axis + 1..].iter().product());
+                vec![before, shape[axis], 1, after]
             }
             _ => vec![1, 1, 1, shape.iter().product()],
         };

@@ -1,9 +1,9 @@
-//! Convolutions and matrix products, and the scales, biases and normalisations that follow them.
+//! Convolutions, and what they share with other layers with weights.
 
 use super::attributes::Attributes;
 use super::constant::{self, Quantized};
 use super::reals::{Bias, Quant, RealConv, RealId, RealOp, Window};
-use super::{Form, Value, Walk};
+use super::{Form, Value, Walk, shapes};
 use crate::import::onnx::Node;
 use crate::ir::ConvKind;
 use crate::unsupported::{Lowered, refuse, refuse_with};
@@ -12,6 +12,8 @@ use crate::unsupported::{Lowered, refuse, refuse_with};
 pub(super) struct Placed {
     /// The window.
     pub window: Window,
+    /// Padding below and to the right.
+    pub after: [usize; 2],
     /// Output height and width.
     pub output: [usize; 2],
 }
@@ -29,7 +31,7 @@ pub(super) fn window(node: &Node, input: [usize; 2], kernel: [usize; 2], ceil: b
         ));
     }
     let mode = node.text("auto_pad", "NOTSET")?;
-    let (mut pad, mut output) = ([0; 2], [0; 2]);
+    let (mut pad, mut below, mut output) = ([0; 2], [0; 2], [0; 2]);
     for axis in 0..2 {
         let reach = (kernel[axis] - 1).saturating_mul(dilation[axis]) + 1;
         let extent = input[axis];
@@ -55,10 +57,10 @@ pub(super) fn window(node: &Node, input: [usize; 2], kernel: [usize; 2], ceil: b
         let steps = if ceil { rest.div_ceil(stride[axis]) } else { rest / stride[axis] };
         // No window starts behind the picture and the padding before it.
         let last = (extent + before - 1) / stride[axis];
-        pad[axis] = before;
+        (pad[axis], below[axis]) = (before, after);
         output[axis] = if ceil { steps.min(last) } else { steps } + 1;
     }
-    Ok(Placed { window: Window { kernel, stride, dilation, pad }, output })
+    Ok(Placed { window: Window { kernel, stride, dilation, pad }, after: below, output })
 }
 
 impl<'m> Walk<'m> {
@@ -170,94 +172,11 @@ impl<'m> Walk<'m> {
         inputs: Vec<RealId>,
         quant: Option<Quant>,
     ) -> Lowered {
-        let count = shape.iter().try_fold(1usize, |n, &e| n.checked_mul(e).filter(|&n| n < 1 << 31));
-        if shape.len() > dyadic_kernels::params::MAX_RANK || count.is_none_or(|n| n == 0) {
-            return refuse(format!(
-                "an output of shape {shape:?}, expected 1 to 2^31 - 1 elements and 8 axes"
-            ));
-        }
+        shapes::possible(&shape)?;
         let output = self.reals.tensor(Self::name(node, 0), shape, quant);
         self.reals.node(node.index, op, inputs, output);
         self.define(node, 0, if quant.is_some() { Value::Codes(output) } else { Value::Real(output) });
         Ok(())
-    }
-
-    pub(super) fn gemm(&mut self, node: &'m Node) -> Lowered {
-        let x = self.real(node, 0)?;
-        let mut weights = self.weights(node, 1)?;
-        if node.int("transA", 0)? != 0 || self.reals.tensors[x].shape.len() != 2 || weights.shape.len() != 2 {
-            return refuse("a product whose first factor is transposed or no matrix");
-        }
-        if node.int("transB", 0)? == 0 {
-            weights = weights.transposed(&[1, 0]);
-        }
-        let (alpha, beta) = (node.float("alpha", 1.0)?, node.float("beta", 1.0)?);
-        let channels = weights.shape[0];
-        let (mut bias, mut offset) = (Bias::None, vec![0.0; channels]);
-        if alpha == 1.0 && beta == 1.0 && self.is_row(node, 2, channels) {
-            bias = self.bias(node, 2, channels)?;
-        } else if let Some(addend) = self.addend(node, 2, channels)? {
-            offset = addend.iter().map(|v| v * f64::from(beta)).collect();
-        }
-        self.product(node, x, (weights, 1), bias, (vec![f64::from(alpha); channels], offset), None)
-    }
-
-    /// Whether input `i` has one value per channel.
-    fn is_row(&self, node: &Node, i: usize, channels: usize) -> bool {
-        match self.given(node, i) {
-            Some(Value::Constant(t)) => t.elements() == channels,
-            Some(Value::Quantized(q)) => q.codes.len() == channels,
-            _ => false,
-        }
-    }
-
-    /// A constant that is added to every row, one value or one per channel.
-    fn addend(&self, node: &Node, i: usize, channels: usize) -> Lowered<Option<Vec<f64>>> {
-        let values = match self.given(node, i) {
-            None => return Ok(None),
-            Some(Value::Constant(tensor)) => constant::reals(tensor)?,
-            Some(Value::Quantized(constant)) => constant.reals(),
-            Some(_) => return refuse("an addend that is computed at run time"),
-        };
-        match values.len() {
-            1 => Ok(Some(vec![values[0]; channels])),
-            n if n == channels => Ok(Some(values)),
-            n => refuse(format!("{n} values are added to {channels} channels")),
-        }
-    }
-
-    /// Rows of `x` times constant weights `[out, in]`.
-    pub(super) fn product(
-        &mut self,
-        node: &'m Node,
-        x: RealId,
-        (weights, place): (Quantized, usize),
-        bias: Bias,
-        (gain, offset): (Vec<f64>, Vec<f64>),
-        quant: Option<Quant>,
-    ) -> Lowered {
-        let mut shape = self.reals.tensors[x].shape.clone();
-        let (out, depth) = (weights.shape[0], weights.shape[1]);
-        match shape.last_mut() {
-            Some(last) if *last == depth && out > 0 => *last = out,
-            _ => return refuse(format!("rows of {shape:?} times weights of {depth} by {out}")),
-        }
-        let window = Window { kernel: [1; 2], stride: [1; 2], dilation: [1; 2], pad: [0; 2] };
-        let weights_name = node.inputs[place].clone();
-        let kind = ConvKind::FullyConnected;
-        let conv = RealConv { kind, weights, weights_name, window, groups: 1, bias, gain, offset };
-        self.made(node, shape, RealOp::Conv(Box::new(conv)), vec![x], quant)
-    }
-
-    pub(super) fn matmul(&mut self, node: &'m Node) -> Lowered {
-        let x = self.real(node, 0)?;
-        let weights = self.weights(node, 1)?;
-        if weights.shape.len() != 2 {
-            return refuse(format!("weights of shape {:?}, expected a matrix", weights.shape));
-        }
-        let weights = weights.transposed(&[1, 0]);
-        let channels = weights.shape[0];
-        self.product(node, x, (weights, 1), Bias::None, (vec![1.0; channels], vec![0.0; channels]), None)
     }
 
     /// The whole-number operand of ConvInteger and MatMulInteger, and what its scale has to be divided out by.
@@ -347,16 +266,20 @@ pub(super) fn lifted(shape: &[usize]) -> Vec<usize> {
 
 /// The window of a convolution over one axis.
 fn line_window(node: &Node, [_, w]: [usize; 2], kernel: usize) -> Lowered<Placed> {
-    let one = |name, default| node.extents(name, 1, default).map(|v| v[0]);
-    let pads = node.extents("pads", 2, 0)?;
-    let mut flat = Node { op: node.op.clone(), ..Node::default() };
-    let list = |a: usize, b: usize| crate::import::onnx::Attribute::Ints(vec![a as i64, b as i64]);
-    flat.attributes.insert("strides".to_string(), list(1, one("strides", 1)?));
-    flat.attributes.insert("dilations".to_string(), list(1, one("dilations", 1)?));
-    let pads = crate::import::onnx::Attribute::Ints(vec![0, pads[0] as i64, 0, pads[1] as i64]);
-    flat.attributes.insert("pads".to_string(), pads);
-    if let Some(mode) = node.attributes.get("auto_pad") {
-        flat.attributes.insert("auto_pad".to_string(), mode.clone());
+    window(&lined(node)?, [1, w], [1, kernel], false)
+}
+
+/// A node whose window goes over one axis as one whose window goes over two, the first of extent 1.
+pub(super) fn lined(node: &Node) -> Lowered<Node> {
+    use crate::import::onnx::Attribute::Ints;
+    let mut flat = Node { op: node.op.clone(), attributes: node.attributes.clone(), ..Node::default() };
+    for name in ["strides", "dilations", "kernel_shape"] {
+        if node.attributes.contains_key(name) {
+            let along = node.extents(name, 1, 1)?;
+            flat.attributes.insert(name.to_string(), Ints(vec![1, along[0] as i64]));
+        }
     }
-    window(&flat, [1, w], [1, kernel], false)
+    let pads = node.extents("pads", 2, 0)?;
+    flat.attributes.insert("pads".to_string(), Ints(vec![0, pads[0] as i64, 0, pads[1] as i64]));
+    Ok(flat)
 }

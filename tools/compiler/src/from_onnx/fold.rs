@@ -7,7 +7,7 @@ use super::attributes::Attributes;
 use super::constant::{self, Quantized};
 use super::{Value, Walk, movement, shapes};
 use crate::import::onnx::{DataType, Node, Tensor};
-use crate::unsupported::{Lowered, refuse};
+use crate::unsupported::{Lowered, refuse, refuse_with};
 
 impl<'m> Walk<'m> {
     /// Handles a node whose outputs are known now; `false` when it has to be lowered.
@@ -19,6 +19,9 @@ impl<'m> Walk<'m> {
                 return Ok(true);
             }
             "Identity" | "Dropout" => {
+                if node.op == "Dropout" {
+                    self.no_training(node)?;
+                }
                 let value = self.value(node, 0)?;
                 self.define(node, 0, value);
                 return Ok(true);
@@ -52,6 +55,22 @@ impl<'m> Walk<'m> {
                 Ok(true)
             }
             None => Ok(false),
+        }
+    }
+
+    /// Refuses a Dropout that drops, or whose mask is read.
+    fn no_training(&self, node: &Node) -> Lowered {
+        let training = self.whole(node, 2)?.is_some_and(|flags| flags.iter().any(|&f| f != 0));
+        let ratio = match self.constant(node, 1)? {
+            Some(tensor) => constant::reals(&tensor)?.first().copied(),
+            None => Some(0.5),
+        };
+        if training && ratio != Some(0.0) {
+            return refuse_with("a dropout that drops", "export for inference");
+        }
+        match node.outputs.get(1) {
+            Some(mask) if self.readers.contains_key(mask.as_str()) => refuse("the mask of a dropout"),
+            _ => Ok(()),
         }
     }
 

@@ -87,6 +87,7 @@ impl<'m> Walk<'m> {
             "Pad" => self.pad(node),
             "Tile" | "Expand" => self.tile(node),
             "DepthToSpace" => self.depth_to_space(node),
+            "SpaceToDepth" => self.space_to_depth(node),
             _ => refuse_with(
                 "this operator has no integer form in Dyadic yet",
                 "replace it in the source network, or end the network before it: with --cut-at, or with \
@@ -104,12 +105,7 @@ impl<'m> Walk<'m> {
         shape: Vec<usize>,
         op: RealOp,
     ) -> Lowered {
-        let count = shape.iter().try_fold(1usize, |n, &e| n.checked_mul(e).filter(|&n| n < 1 << 31));
-        if shape.len() > dyadic_kernels::params::MAX_RANK || count.is_none_or(|n| n == 0) {
-            return refuse(format!(
-                "an output of shape {shape:?}, expected 1 to 2^31 - 1 elements and 8 axes"
-            ));
-        }
+        shapes::possible(&shape)?;
         let output = self.reals.alike(Self::name(node, 0), shape, real);
         self.reals.node(node.index, op, vec![real], output);
         self.define(node, 0, form.value(output));
@@ -134,10 +130,26 @@ impl<'m> Walk<'m> {
                 self.define(node, 0, Value::Real(real));
                 Ok(())
             }
+            // Codes in a type that holds more of them.
+            Value::Codes(real) if self.widens(real, to) => {
+                self.define(node, 0, Value::Codes(real));
+                Ok(())
+            }
             _ => refuse_with(
                 format!("a cast to {to}"),
                 "quantize with QuantizeLinear instead of rounding and casting",
             ),
+        }
+    }
+
+    /// Whether every code of a tensor is one of a type, stored alike.
+    fn widens(&self, real: RealId, to: DataType) -> bool {
+        let class = self.reals.class(real);
+        let fed = class.fed.and_then(super::activation_type);
+        let own = class.quant.map(|q| (q.elem, q.codes)).or(fed);
+        match (own, super::activation_type(to)) {
+            (Some((from, codes)), Some((elem, all))) => from == elem && all.0 <= codes.0 && codes.1 <= all.1,
+            _ => false,
         }
     }
 
@@ -146,6 +158,9 @@ impl<'m> Walk<'m> {
         let Some((elem, codes)) = self.reals.class(real).fed.and_then(super::activation_type) else {
             return refuse("codes of a type that is not known");
         };
+        if !(elem.min()..=elem.max()).contains(&zero_point) {
+            return refuse(format!("zero point {zero_point} for codes of type {}", elem.name()));
+        }
         self.reals.assign(real, Quant { elem, scale: 1.0, zero_point, codes });
         Ok(())
     }
@@ -170,48 +185,6 @@ impl<'m> Walk<'m> {
         let middle = self.reals.alike(Self::name(node, 0), picked, real);
         self.reals.node(node.index, RealOp::Gather { axis, indices }, vec![real], middle);
         self.alike(node, form, middle, target, RealOp::Reshape)
-    }
-
-    fn pad(&mut self, node: &'m Node) -> Lowered {
-        let mode = node.text("mode", "constant")?;
-        if mode != "constant" {
-            return refuse_with(format!("padding by '{mode}'"), "pad with a constant");
-        }
-        let (real, form) = self.either(node, 0)?;
-        let from = self.reals.tensors[real].shape.clone();
-        let list = match self.whole(node, 1)? {
-            Some(list) => list,
-            None => node.ints("pads")?.map(<[i64]>::to_vec).unwrap_or_default(),
-        };
-        let axis_list = match self.whole(node, 3)? {
-            Some(list) => list.iter().map(|&a| shapes::axis(a, from.len())).collect::<Lowered<Vec<_>>>()?,
-            None => (0..from.len()).collect(),
-        };
-        if list.len() != 2 * axis_list.len() || list.iter().any(|&p| !(0..1 << 28).contains(&p)) {
-            return refuse_with(
-                format!("pads {list:?}"),
-                "pad by 0 or more elements; cut elements with Slice",
-            );
-        }
-        let value = match self.constant(node, 2)? {
-            Some(tensor) => match super::constant::reals(&tensor)?.as_slice() {
-                &[value] => value,
-                _ => return refuse("a fill value that is no single number"),
-            },
-            None => f64::from(node.float("value", 0.0)?),
-        };
-        let (mut before, mut shape) = (vec![0; from.len()], from);
-        for (i, &axis) in axis_list.iter().enumerate() {
-            before[axis] = list[i] as usize;
-            shape[axis] = shape[axis].saturating_add((list[i] + list[i + axis_list.len()]) as usize);
-        }
-        let value = match (form, self.reals.quant(real)) {
-            (Form::Real, _) => value,
-            // A fill code as the real number it stands for.
-            (Form::Codes, Some(q)) => (value - f64::from(q.zero_point)) * f64::from(q.scale),
-            (Form::Codes, None) => return refuse("padding of codes whose scale is not known yet"),
-        };
-        self.alike(node, form, real, shape, RealOp::Pad { before, value })
     }
 
     /// Tile, and Expand, which repeats axes of extent 1.
@@ -259,6 +232,30 @@ impl<'m> Walk<'m> {
             depth_first: node.text("mode", "DCR")? == "CRD",
         };
         self.alike(node, form, real, vec![n, c / (b * b), h * b, w * b], op)
+    }
+
+    /// Blocks of pixels become channels: a transpose between two reshapes.
+    fn space_to_depth(&mut self, node: &'m Node) -> Lowered {
+        let (real, form) = self.either(node, 0)?;
+        let &[n, c, h, w] = self.reals.tensors[real].shape.as_slice() else {
+            return refuse("the input needs 4 axes");
+        };
+        let block = node.int("blocksize", 0)?;
+        let divides = |&b: &usize| b > 0 && h % b == 0 && w % b == 0;
+        let Some(b) = usize::try_from(block).ok().filter(divides) else {
+            return refuse(format!("blocks of {block} from pictures of {h} by {w}"));
+        };
+        let split = vec![n, c, h / b, b, w / b, b];
+        let order = match node.text("mode", "DCR")? {
+            "CRD" => vec![0, 1, 3, 5, 2, 4],
+            _ => vec![0, 3, 5, 1, 2, 4],
+        };
+        let name = Self::name(node, 0);
+        let parts = self.reals.alike(name, split.clone(), real);
+        self.reals.node(node.index, RealOp::Reshape, vec![real], parts);
+        let moved = self.reals.alike(name, order.iter().map(|&a| split[a]).collect(), parts);
+        self.reals.node(node.index, RealOp::Transpose { order }, vec![parts], moved);
+        self.alike(node, form, moved, vec![n, c * b * b, h / b, w / b], RealOp::Reshape)
     }
 
     pub(super) fn concat(&mut self, node: &'m Node) -> Lowered {

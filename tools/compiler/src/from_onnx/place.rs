@@ -252,7 +252,9 @@ impl Placer<'_> {
             RealOp::Concat { axis } => self.concat(node, *axis),
             RealOp::Reshape => self.reshape(node),
             RealOp::Transpose { order } => {
-                let from = self.stored[&node.inputs[0]].clone();
+                let real = node.inputs[0];
+                let own = self.order(real);
+                let from = Stored { tensor: self.ordered(real, &own), order: own };
                 let place = |a: &usize| order.iter().position(|o| o == a).unwrap_or(0);
                 let order = from.order.iter().map(place).collect();
                 self.stored.insert(node.output, Stored { tensor: from.tensor, order });

@@ -46,35 +46,34 @@ impl<'m> Walk<'m> {
     ) -> Lowered<constant::Quantized> {
         let Some(tensor) = self.constant(node, i)? else { return refuse("the weights are missing") };
         let scaling: Scaling = self.scaling(node, scale, tensor.elem)?;
-        super::quantizers::with_scales(&tensor, scaling, axis)
+        super::quantizers::with_scales(&tensor, scaling, axis as i64)
     }
 
-    fn accumulator_bias(&self, node: &Node, i: usize) -> Lowered<Bias> {
-        Ok(match self.whole(node, i)? {
-            None => Bias::None,
-            Some(values) => Bias::Accumulator(values.into_iter().map(|v| v as i32).collect()),
-        })
+    /// A bias in steps of the accumulator, one for all channels or one each.
+    fn accumulator_bias(&self, node: &Node, i: usize, channels: usize) -> Lowered<Bias> {
+        let Some(values) = self.whole(node, i)? else { return Ok(Bias::None) };
+        let codes: Vec<i32> = values.into_iter().map(|v| v as i32).collect();
+        match codes.as_slice() {
+            &[one] => Ok(Bias::Accumulator(vec![one; channels])),
+            _ if codes.len() == channels => Ok(Bias::Accumulator(codes)),
+            _ => refuse(format!("{} bias values for {channels} channels", codes.len())),
+        }
     }
 
     pub(super) fn qlinear_conv(&mut self, node: &'m Node) -> Lowered {
         let x = self.operand(node, 0, 1)?;
         let weights = self.coded_weights(node, 3, 4, 0)?;
         let quant = self.result(node, 6)?;
-        let bias = self.accumulator_bias(node, 8)?;
+        let bias = self.accumulator_bias(node, 8, weights.shape.first().copied().unwrap_or(0))?;
         self.convolution(node, x, (weights, 3), bias, Some(quant))
     }
 
     pub(super) fn qlinear_matmul(&mut self, node: &'m Node) -> Lowered {
         let x = self.operand(node, 0, 1)?;
-        let weights = self.coded_weights(node, 3, 4, 1)?;
-        if weights.shape.len() != 2 {
-            return refuse(format!("weights of shape {:?}, expected a matrix", weights.shape));
-        }
-        let weights = weights.transposed(&[1, 0]);
+        let rank = self.constant(node, 3)?.map_or(0, |t| t.shape.len());
+        let weights = self.coded_weights(node, 3, 4, rank.saturating_sub(1))?;
         let quant = self.result(node, 6)?;
-        let channels = weights.shape[0];
-        let affine = (vec![1.0; channels], vec![0.0; channels]);
-        self.product(node, x, (weights, 3), Bias::None, affine, Some(quant))
+        self.matrices(node, x, (weights, 3), Some(quant))
     }
 
     pub(super) fn qgemm(&mut self, node: &'m Node) -> Lowered {
@@ -87,13 +86,13 @@ impl<'m> Walk<'m> {
         if !transposed {
             weights = weights.transposed(&[1, 0]);
         }
-        let bias = self.accumulator_bias(node, 6)?;
         // The scale of the result is left out where real numbers follow.
         let quant = match self.given(node, 7) {
             Some(_) => Some(self.result(node, 7)?),
             None => None,
         };
         let channels = weights.shape[0];
+        let bias = self.accumulator_bias(node, 6, channels)?;
         let affine = (vec![f64::from(node.float("alpha", 1.0)?); channels], vec![0.0; channels]);
         self.product(node, x, (weights, 3), bias, affine, quant)
     }

@@ -131,14 +131,19 @@ impl<'m> Walk<'m> {
         let scaling = self.scaling(node, 1, default)?;
         let result = match value {
             Value::Constant(tensor) => {
-                let axis = super::shapes::axis(node.int("axis", 1)?, tensor.shape.len().max(2))?;
+                // The default axis is 1, which a bias does not have.
+                let axis = if tensor.shape.len() == 1 { 0 } else { node.int("axis", 1)? };
                 Value::Quantized(Rc::new(with_scales(&tensor, scaling, axis)?))
             }
             Value::Codes(real) => self.read_as(real, scaling.of_activation()?)?,
             // Whole numbers that an integer operator made.
             Value::Real(real) if scaling.zero_points.iter().all(|&z| z == 0) => {
                 let gains: Vec<f64> = scaling.scales.iter().map(|&s| f64::from(s)).collect();
-                return self.scaled(node, real, &gains, &[0.0]);
+                let axis = match gains.len() {
+                    1 => 0,
+                    _ => super::shapes::axis(node.int("axis", 1)?, self.reals.tensors[real].shape.len())?,
+                };
+                return self.scaled(node, real, (&gains, &[0.0]), axis);
             }
             _ => return refuse("the input is no tensor of codes"),
         };
@@ -321,8 +326,8 @@ fn channel_axis(scaling: &Scaling, shape: &[usize], axis: i64) -> Lowered<usize>
 }
 
 /// Constant codes with their scales.
-pub(super) fn with_scales(tensor: &Tensor, scaling: Scaling, axis: usize) -> Lowered<Quantized> {
-    let axis = channel_axis(&scaling, &tensor.shape, axis as i64)?;
+pub(super) fn with_scales(tensor: &Tensor, scaling: Scaling, axis: i64) -> Lowered<Quantized> {
+    let axis = channel_axis(&scaling, &tensor.shape, axis)?;
     let codes = constant::integers(tensor)?.into_iter().map(|v| v as i32).collect();
     let bits = tensor.elem.bits().unwrap_or(32) as u32;
     let Scaling { scales, zero_points, .. } = scaling;

@@ -208,6 +208,13 @@ pub(super) struct RealConv {
     pub offset: Vec<f64>,
 }
 
+impl RealConv {
+    /// The axis of the output that counts its channels.
+    pub fn channel_axis(&self, rank: usize) -> usize {
+        if self.kind == ConvKind::FullyConnected { rank.saturating_sub(1) } else { 1 }
+    }
+}
+
 /// Bias of a convolution.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Bias {

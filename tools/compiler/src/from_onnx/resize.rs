@@ -39,11 +39,6 @@ impl<'m> Walk<'m> {
 
     /// All axes of a resize, from its scales or its sizes.
     fn resized(&self, node: &Node, from: &[usize]) -> Lowered<Vec<Axis>> {
-        if let Some(policy) = node.attributes.get("keep_aspect_ratio_policy")
-            && *policy != crate::import::onnx::Attribute::String("stretch".to_string())
-        {
-            return refuse("a resize that keeps the aspect ratio");
-        }
         let chosen = match node.ints("axes")? {
             Some(axes) => {
                 axes.iter().map(|&a| super::shapes::axis(a, from.len())).collect::<Lowered<Vec<_>>>()?
@@ -67,16 +62,18 @@ impl<'m> Walk<'m> {
                 chosen.len()
             ));
         }
+        let common = common_scale(node, from, &chosen, &sizes)?;
         for (i, &a) in chosen.iter().enumerate() {
             let input = from[a];
-            let output = match sizes.get(i) {
-                Some(&size) => size as f64,
-                None => libm::floor(input as f64 * scales[i]),
+            let output = match (sizes.get(i), common) {
+                (Some(_), Some(scale)) => libm::floor(input as f64 * scale + 0.5),
+                (Some(&size), None) => size as f64,
+                (None, _) => libm::floor(input as f64 * scales[i]),
             };
             if !(1.0..=16384.0).contains(&output) || input > 16384 {
                 return refuse(format!("a resize from {input} to {output}, expected 1 to 16384"));
             }
-            let scale = scales.get(i).copied().unwrap_or(output / input as f64);
+            let scale = scales.get(i).copied().or(common).unwrap_or(output / input as f64);
             axes[a] = Axis { input, output: output as usize, scale };
         }
         Ok(axes)
@@ -113,6 +110,18 @@ impl<'m> Walk<'m> {
     fn default_transform(&self, node: &Node) -> &'static str {
         if node.op == "Resize" && self.model.opset > 10 { "half_pixel" } else { "asymmetric" }
     }
+}
+
+/// The scale of all resized axes where the sizes only limit it and the aspect ratio stays.
+fn common_scale(node: &Node, from: &[usize], chosen: &[usize], sizes: &[i64]) -> Lowered<Option<f64>> {
+    let scales = chosen.iter().zip(sizes).map(|(&a, &size)| size as f64 / from[a] as f64);
+    Ok(match node.text("keep_aspect_ratio_policy", "stretch")? {
+        _ if sizes.is_empty() => None,
+        "stretch" => None,
+        "not_larger" => scales.reduce(f64::min),
+        "not_smaller" => scales.reduce(f64::max),
+        other => return refuse(format!("an aspect ratio kept by '{other}'")),
+    })
 }
 
 /// Where an output position lies in the input.

@@ -141,6 +141,15 @@ impl<'m> Walk<'m> {
     }
 }
 
+/// Refuses shapes that no tensor of a network can have.
+pub(super) fn possible(shape: &[usize]) -> Lowered {
+    let count = shape.iter().try_fold(1usize, |n, &e| n.checked_mul(e).filter(|&n| n < 1 << 31));
+    if shape.len() > dyadic_kernels::params::MAX_RANK || count.is_none_or(|n| n == 0) {
+        return refuse(format!("a tensor of shape {shape:?}, expected 1 to 2^31 - 1 elements and 8 axes"));
+    }
+    Ok(())
+}
+
 /// An axis that may count from the end.
 pub(super) fn axis(value: i64, rank: usize) -> Lowered<usize> {
     let wrapped = if value < 0 { value.saturating_add(rank as i64) } else { value };

@@ -69,7 +69,7 @@ fn weights(conv: &RealConv) -> Lowered<Tensor> {
     let mut codes = source.centred();
     for (c, row) in codes.chunks_mut(depth.max(1)).enumerate() {
         if conv.gain[c] < 0.0 {
-            row.iter_mut().for_each(|w| *w = -*w);
+            row.iter_mut().for_each(|w| *w = w.saturating_neg());
         }
     }
     let (elem, zero_point, codes) = narrowest(&source, codes, conv.gain.iter().any(|g| *g < 0.0))?;
@@ -115,9 +115,9 @@ fn narrowest(source: &Quantized, centred: Vec<i32>, negated: bool) -> Lowered<(E
     let one = source.zero_points.iter().all(|&z| z == zero_point) && !negated;
     // A signed zero point moves by 128 together with the codes.
     let shift = if source.codes.iter().any(|&c| c < 0) { 128 } else { 0 };
-    let codes: Vec<i32> = source.codes.iter().map(|c| c + shift).collect();
+    let codes: Vec<i32> = source.codes.iter().map(|c| c.saturating_add(shift)).collect();
     let byte = |v: &i32| (0..=255).contains(v);
-    if one && source.scales.len() == 1 && codes.iter().all(byte) && byte(&(zero_point + shift)) {
+    if one && source.scales.len() == 1 && codes.iter().all(byte) && byte(&zero_point.saturating_add(shift)) {
         return Ok((ElemType::U8, zero_point + shift, codes));
     }
     refuse_with(
