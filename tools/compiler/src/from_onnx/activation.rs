@@ -4,8 +4,8 @@ use dyadic_kernels::ElemType;
 
 use super::attributes::Attributes;
 use super::constant;
-use super::reals::{Quant, RealOp};
-use super::{Value, Walk, shapes};
+use super::reals::{Quant, RealId, RealOp};
+use super::{Form, Value, Walk, shapes};
 use crate::import::onnx::Node;
 use crate::ir::Function;
 use crate::unsupported::{Lowered, refuse, refuse_with};
@@ -41,6 +41,24 @@ impl<'m> Walk<'m> {
         self.reals.node(node.index, RealOp::Rescale, vec![real], output);
         self.define(node, 0, Value::Real(output));
         Ok(())
+    }
+
+    /// A clamp of codes: fewer of them for whoever reads on.
+    fn clamp_codes(&mut self, node: &'m Node, real: RealId, (lo, hi): (i32, i32)) {
+        let class = *self.reals.class(real);
+        let Some(quant) = class.quant else { return };
+        let narrowed = (quant.codes.0.clamp(lo, hi), quant.codes.1.clamp(lo, hi));
+        let real = if class.shared || self.reals.tensors[real].fed {
+            let (name, shape) = (Self::name(node, 0), self.reals.tensors[real].shape.clone());
+            let output = self.reals.tensor(name, shape, Some(Quant { codes: narrowed, ..quant }));
+            self.reals.node(node.index, RealOp::Rescale, vec![real], output);
+            output
+        } else {
+            self.reals.narrow(real, (lo, hi));
+            self.reals.absorb(node.index, real);
+            real
+        };
+        self.define(node, 0, Form::Codes.value(real));
     }
 
     fn limits(&self, node: &Node) -> Lowered<(f64, f64)> {
@@ -145,6 +163,6 @@ impl<'m> Walk<'m> {
             return Ok(());
         }
         shape.remove(axis);
-        self.alike(node, super::Form::Real, output, shape, RealOp::Reshape)
+        self.alike(node, Form::Real, output, shape, RealOp::Reshape)
     }
 }

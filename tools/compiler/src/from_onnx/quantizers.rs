@@ -7,7 +7,7 @@ use dyadic_kernels::ElemType;
 use super::attributes::Attributes;
 use super::constant::{self, Quantized, quantize};
 use super::reals::{Quant, RealId, RealOp};
-use super::{Form, Value, Walk, activation_type};
+use super::{Value, Walk, activation_type};
 use crate::import::onnx::{DataType, Node, Tensor};
 use crate::quantize::round_half_even;
 use crate::unsupported::{Lowered, refuse, refuse_with};
@@ -288,24 +288,6 @@ impl<'m> Walk<'m> {
 
     pub(super) fn trunc(&mut self, _: &'m Node) -> Lowered {
         refuse_with("truncation of low bits", "replace Trunc by Quant with the scale of its output")
-    }
-
-    /// A clamp of codes: fewer of them for whoever reads on.
-    pub(super) fn clamp_codes(&mut self, node: &'m Node, real: RealId, (lo, hi): (i32, i32)) {
-        let class = *self.reals.class(real);
-        let Some(quant) = class.quant else { return };
-        let narrowed = (quant.codes.0.clamp(lo, hi), quant.codes.1.clamp(lo, hi));
-        let real = if class.shared || self.reals.tensors[real].fed {
-            let (name, shape) = (Self::name(node, 0), self.reals.tensors[real].shape.clone());
-            let output = self.reals.tensor(name, shape, Some(Quant { codes: narrowed, ..quant }));
-            self.reals.node(node.index, RealOp::Rescale, vec![real], output);
-            output
-        } else {
-            self.reals.narrow(real, (lo, hi));
-            self.reals.absorb(node.index, real);
-            real
-        };
-        self.define(node, 0, Form::Codes.value(real));
     }
 }
 
