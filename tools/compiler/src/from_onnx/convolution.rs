@@ -388,10 +388,10 @@ impl<'m> Walk<'m> {
     fn affine(&mut self, node: &'m Node, x: RealId, gain: &[f64], offset: &[f64]) -> Lowered {
         let shape = self.reals.tensors[x].shape.clone();
         let per_channel = gain.len() > 1 || offset.len() > 1;
-        let picture = match shape.as_slice() {
-            &[n, c, h, w] => vec![n, c, h, w],
-            &[n, c, w] if per_channel => vec![n, c, 1, w],
-            &[n, c] if per_channel => vec![n, c, 1, 1],
+        let picture = match *shape.as_slice() {
+            [n, c, h, w] => vec![n, c, h, w],
+            [n, c, w] if per_channel => vec![n, c, 1, w],
+            [n, c] if per_channel => vec![n, c, 1, 1],
             _ if per_channel => {
                 return refuse(format!("one factor per channel of a tensor of shape {shape:?}"));
             }

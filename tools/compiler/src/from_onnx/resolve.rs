@@ -31,10 +31,10 @@ pub(super) fn resolve(walk: &mut Walk, outputs: &[RealId]) {
             reported[output] = true;
             continue;
         }
-        if walk.reals.quant(output).is_none() {
-            if let Some(quant) = derived(walk, index, outputs) {
-                walk.reals.assign(output, quant);
-            }
+        if walk.reals.quant(output).is_none()
+            && let Some(quant) = derived(walk, index, outputs)
+        {
+            walk.reals.assign(output, quant);
         }
     }
     for &output in outputs {
