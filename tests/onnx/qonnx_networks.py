@@ -5,7 +5,7 @@ usage: qonnx_networks.py FOLDER
 Writes into FOLDER, seeded: kws_mlp_w3a3.onnx (a keyword-spotting kind of perceptron: 490 inputs, 12 classes, 3 bits),
 conv_w4a4.onnx (convolutions, a depthwise one, a residual sum, pooling; 4 bits, first and last layer 8), both as QONNX;
 conv_w4a4_qcdq.onnx, the same network with QuantizeLinear, Clip and DequantizeLinear; and NAME_x.npy, NAME_y.npy, the
-samples to check them on.  Needs the packages brevitas, qonnx and torch; takes about two minutes.
+samples to check them on.  Needs the packages brevitas, qonnx, torch, onnxoptimizer and onnxscript; takes about two minutes.
 """
 import os
 import sys

@@ -86,6 +86,14 @@ impl Array {
         Ok(Array { elem: tensor.elem, shape: tensor.shape.clone(), numbers })
     }
 
+    /// The one whole number of a scalar.
+    pub fn one(&self) -> Option<i64> {
+        match &self.numbers {
+            Numbers::Whole(values) if values.len() == 1 => values.first().copied(),
+            _ => None,
+        }
+    }
+
     /// The same elements; the shape was checked to have as many.
     pub fn reshaped(self, shape: Vec<usize>) -> Array {
         Array { shape, ..self }

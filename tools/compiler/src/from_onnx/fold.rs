@@ -143,6 +143,26 @@ fn moved_constant(walk: &Walk, node: &Node, from: &Quantized) -> Lowered<Option<
     }
 }
 
+/// A clip of codes to 4 bits or fewer, as it stands between QuantizeLinear and DequantizeLinear, makes them codes of 4
+/// bits.
+fn clipped(codes: Array, inputs: &[Option<Rc<Tensor>>]) -> Lowered<Array> {
+    let limit = |i: usize| inputs.get(i).and_then(Option::as_ref).map(|t| Array::of(t)).transpose();
+    let (lo, hi) = (limit(1)?, limit(2)?);
+    let mut result = codes;
+    if let Some(lo) = &lo {
+        result = result.binary(lo, f64::max, i64::max)?;
+    }
+    if let Some(hi) = &hi {
+        result = result.binary(hi, f64::min, i64::min)?;
+    }
+    let one = |limit: &Option<Array>| limit.as_ref().and_then(Array::one);
+    match (result.elem, one(&lo), one(&hi)) {
+        (DataType::Int8, Some(-8..), Some(..=7)) => result.cast(DataType::Int4),
+        (DataType::Uint8, Some(0..), Some(..=15)) => result.cast(DataType::Uint4),
+        _ => Ok(result),
+    }
+}
+
 /// Evaluates a node on constants; `None` for operators that are not evaluated.
 fn evaluate(node: &Node, inputs: &[Option<Rc<Tensor>>], opset: i64) -> Lowered<Option<Array>> {
     let array = |i: usize| match inputs.get(i).and_then(Option::as_ref) {
@@ -169,16 +189,7 @@ fn evaluate(node: &Node, inputs: &[Option<Rc<Tensor>>], opset: i64) -> Lowered<O
         "Round" => first.unary(crate::quantize::round_half_even, |v| v),
         "Sqrt" => first.unary(libm::sqrt, |v| v),
         "Reciprocal" => first.unary(|v| 1.0 / v, |v| v),
-        "Clip" if inputs.len() > 1 => {
-            let mut result = first;
-            if inputs[1].is_some() {
-                result = result.binary(&array(1)?, f64::max, i64::max)?;
-            }
-            if inputs.get(2).is_some_and(Option::is_some) {
-                result = result.binary(&array(2)?, f64::min, i64::min)?;
-            }
-            result
-        }
+        "Clip" if inputs.len() > 1 => clipped(first, inputs)?,
         "Transpose" => {
             let order = movement::order(node, first.shape.len())?;
             first.transposed(&order)

@@ -15,6 +15,7 @@ use crate::unsupported::{Import, Lowered, Refusal, Unsupported, refuse};
 
 mod layers;
 mod nodes;
+mod refine;
 
 /// The order of pictures: batch, height, width, channels.
 const NHWC: [usize; 4] = [0, 2, 3, 1];
@@ -38,6 +39,7 @@ struct Placer<'m> {
     copies: HashMap<(RealId, Vec<usize>), TensorId>,
     /// Names of source nodes by their position.
     labels: HashMap<usize, String>,
+    notes: Vec<String>,
 }
 
 pub(super) fn place(
@@ -56,6 +58,7 @@ pub(super) fn place(
         stored: HashMap::new(),
         copies: HashMap::new(),
         labels,
+        notes: walk.notes,
     };
     for &input in &walk.inputs {
         placer.input(input, options.nhwc);
@@ -76,7 +79,7 @@ pub(super) fn place(
     for &output in outputs {
         placer.output(output, options.nhwc);
     }
-    Ok(Import { graph: placer.graph, notes: walk.notes, sources: Vec::new() })
+    Ok(Import { graph: placer.graph, notes: placer.notes, sources: Vec::new() })
 }
 
 /// What a step that stands for a node is called.

@@ -2,6 +2,7 @@
 
 use dyadic_kernels::ElemType;
 
+use super::refine::refined;
 use super::{NHWC, Placer, identity};
 use crate::from_onnx::constant::Quantized;
 use crate::from_onnx::reals::{Bias, Quant, RealConv, RealNode};
@@ -26,6 +27,15 @@ impl Placer<'_> {
         let order =
             if matrix { identity(self.reals.tensors[node.inputs[0]].shape.len()) } else { NHWC.to_vec() };
         let input = self.ordered(node.inputs[0], &order);
+        let finer = self.reals.quant(node.output).and_then(|to| refined(conv, from, to));
+        if finer.as_ref().is_some_and(|f| f.weights.bits > 4) {
+            self.notes.push(format!(
+                "the weights '{}' are kept in 8 bits: the bias of their layer needs finer steps than {} bits make \
+                 (a bias that is quantized in the source keeps them)",
+                conv.weights_name, conv.weights.bits
+            ));
+        }
+        let conv = finer.as_ref().unwrap_or(conv);
         let weights = weights(conv)?;
         let mut bias = bias(conv, from)?;
         let output = self.made(node.output, order)?;
@@ -128,24 +138,7 @@ fn narrowest(source: &Quantized, centred: Vec<i32>, negated: bool) -> Lowered<(E
 
 /// Bias in steps of the accumulator: `input scale * weight scale`, the gain of each channel included.
 fn bias(conv: &RealConv, input: Quant) -> Lowered<Vec<i32>> {
-    let code = |c: usize| {
-        let step = f64::from(input.scale) * f64::from(scale_of(&conv.weights.scales, c));
-        let (gain, offset) = (conv.gain[c], conv.offset[c]);
-        let sign = if gain < 0.0 { -1.0 } else { 1.0 };
-        if gain == 0.0 {
-            return round_half_even(offset / step);
-        }
-        let own = match &conv.bias {
-            Bias::Accumulator(codes) => f64::from(codes[c]),
-            // A scale that is the product of the two up to its rounding: the codes are in steps already.
-            Bias::Codes(codes, scales) if (f64::from(scale_of(scales, c)) / step - 1.0).abs() < 1e-6 => {
-                f64::from(codes[c])
-            }
-            other => bias_of(other, c, step) / step,
-        };
-        round_half_even(sign * own + offset / (step * gain.abs()))
-    };
-    let codes: Vec<f64> = (0..conv.gain.len()).map(code).collect();
+    let codes: Vec<f64> = (0..conv.gain.len()).map(|c| round_half_even(bias_steps(conv, input, c))).collect();
     match codes.iter().position(|v| !(f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(v)) {
         Some(c) => refuse_with(
             format!(
@@ -156,6 +149,25 @@ fn bias(conv: &RealConv, input: Quant) -> Lowered<Vec<i32>> {
         ),
         None => Ok(codes.into_iter().map(|v| v as i32).collect()),
     }
+}
+
+/// The bias of a channel before it is rounded to steps of the accumulator.
+pub(super) fn bias_steps(conv: &RealConv, input: Quant, c: usize) -> f64 {
+    let step = f64::from(input.scale) * f64::from(scale_of(&conv.weights.scales, c));
+    let (gain, offset) = (conv.gain[c], conv.offset[c]);
+    let sign = if gain < 0.0 { -1.0 } else { 1.0 };
+    if gain == 0.0 {
+        return offset / step;
+    }
+    let own = match &conv.bias {
+        Bias::Accumulator(codes) => f64::from(codes[c]),
+        // A scale that is the product of the two up to its rounding: the codes are in steps already.
+        Bias::Codes(codes, scales) if (f64::from(scale_of(scales, c)) / step - 1.0).abs() < 1e-6 => {
+            f64::from(codes[c])
+        }
+        other => bias_of(other, c, step) / step,
+    };
+    sign * own + offset / (step * gain.abs())
 }
 
 /// Output steps by which a bias may be moved: far below what an output can show.
