@@ -215,5 +215,9 @@ numbered! {
         GeluTanh = 16, "gelu_tanh";
         /// `max(0, min(1, argument * x + second_argument))`.
         HardSigmoid = 17, "hard_sigmoid";
+        /// `x / (1 + exp(-argument * x))`.
+        Swish = 18, "swish";
+        /// The argument where `x` is at least 0, its negative below.
+        Sign = 19, "sign";
     }
 }

@@ -1,13 +1,17 @@
-"""Compares a QONNX network with QONNX's own execution: top-1 of every sample, and every layer on the same input.
+"""Compares QONNX networks compiled by Dyadic with QONNX's own execution of them (package qonnx).
 
-usage: qonnx_check.py DYADIC MODEL.onnx SAMPLES.npy [--labels Y.npy] [--images N] [--isa NAME]
+usage: qonnx_check.py DYADIC MODEL.onnx ... [--samples N] [--isa NAME] [--same OTHER.onnx]
 
-A *layer* is what lies between quantizers of activations (Quant nodes whose input is computed): it is cut out with the
-quantizers of its inputs, compiled with DYADIC, and fed the values that QONNX had there, which those quantizers give back
-as they are.  Its codes may be 1 apart.  Exit code 1 when a layer is further apart, is refused, or a top-1 differs.
+Samples are read from NAME.npz beside NAME.onnx (or NAME.raw.onnx): arrays x and, if there, labels.
+Whole network: the largest output must be the same for every sample.  Layers: what lies between the outputs of Quant,
+BipolarQuant and Trunc is cut out as a network of its own, compiled, and fed what QONNX had there; it may be 1 code
+apart, since QONNX rounds half to even in float32 and Dyadic half up in integers.  An output without a quantizer is
+compared in steps of Dyadic's accumulator.  With --same the first model and OTHER must give the same integers.
+Exit code 1 when anything of this does not hold.
 """
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,133 +22,203 @@ from onnx import TensorProto, helper, numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 
-
-def run(command, compiled, inputs, folder, isa):
-    """The first output on inputs given by name."""
-    output = os.path.join(folder, "out")
-    call = [command, "run", compiled, "--output-dir", output] + (["--isa", isa] if isa else [])
-    for number, (name, value) in enumerate(inputs):
-        source = os.path.join(folder, f"in{number}.npy")
-        np.save(source, value.astype(np.float32))
-        call += ["--input", f"{name}={source}"]
-    done = subprocess.run(call, capture_output=True, text=True)
-    if done.returncode:
-        return done.stderr.strip()
-    return np.load(os.path.join(output, "0.npy"))
+QUANTIZERS = {"Quant", "IntQuant", "BipolarQuant", "Trunc"}
+DOMAIN = "qonnx.custom_op.general"
 
 
-def compiled(command, model, folder):
-    source, target = os.path.join(folder, "m.onnx"), os.path.join(folder, "m.dyad")
-    onnx.save(model, source)
-    done = subprocess.run([command, "compile", source, "-o", target], capture_output=True, text=True)
-    return target, done.stderr.strip() if done.returncode else None
+class Network:
+    def __init__(self, path):
+        self.wrapper = ModelWrapper(path)
+        self.model = self.wrapper.model
+        graph = self.model.graph
+        self.constants = {t.name: t for t in graph.initializer}
+        for node in graph.node:
+            if node.op_type == "Constant":
+                tensor = onnx.TensorProto()
+                tensor.CopyFrom(node.attribute[0].t)
+                tensor.name = node.output[0]
+                self.constants[tensor.name] = tensor
+        self.maker = {o: n for n in graph.node for o in n.output}
+        self.input = next(i.name for i in graph.input if i.name not in self.constants)
+        self.output = graph.output[0].name
+        computed = {self.input}
+        self.quantizers = []
+        for node in graph.node:
+            if any(i in computed for i in node.input):
+                computed.update(node.output)
+                if node.op_type in QUANTIZERS:
+                    self.quantizers.append(node)
+
+    def number(self, name):
+        return float(numpy_helper.to_array(self.constants[name]).reshape(-1)[0])
+
+    def scale(self, node):
+        newer = node.op_type == "Trunc" and len(node.input) == 6
+        return self.number(node.input[4 if newer else 1])
+
+    def attributes(self, node):
+        return {a.name: helper.get_attribute_value(a) for a in node.attribute}
+
+    def feeder(self, node, name, negative):
+        """A Quant that gives the codes of a quantizer to what is fed as real numbers, and its constants."""
+        number, bits = 0.0, 2.0
+        own = self.attributes(node)
+        signed, narrow = own.get("signed", 1), own.get("narrow", 0)
+        if node.op_type == "BipolarQuant":
+            narrow = 1
+        elif node.op_type == "Trunc":
+            bits = self.number(node.input[-1])
+            signed = own.get("signed", int(negative))
+        else:
+            number, bits = self.number(node.input[2]), self.number(node.input[3])
+        values = [self.scale(node), number, bits]
+        constants = [numpy_helper.from_array(np.float32(v), f"{name} {i}") for i, v in enumerate(values)]
+        quant = helper.make_node("Quant", [name] + [c.name for c in constants], list(node.output), domain=DOMAIN,
+                                 signed=int(signed), narrow=int(narrow), rounding_mode="ROUND")
+        return quant, constants
+
+    def layer(self, last, values):
+        """The nodes between quantized tensors and the tensor `last`, as a model, with the tensors that it reads."""
+        cut = {n.output[0]: n for n in self.quantizers}
+        nodes, feeds, todo, seen = [], [], [self.maker[last]], set()
+        while todo:
+            node = todo.pop()
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            nodes.append(node)
+            for name in node.input:
+                if name in cut:
+                    feeds += [name] if name not in feeds else []
+                elif name in self.maker:
+                    todo.append(self.maker[name])
+                elif name == self.input:
+                    return None, []
+        order = {id(n): i for i, n in enumerate(self.model.graph.node)}
+        nodes.sort(key=lambda n: order[id(n)])
+        used = {i for n in nodes for i in n.input}
+        weights = [t for t in self.model.graph.initializer if t.name in used]
+        real = lambda name, of: helper.make_tensor_value_info(name, TensorProto.FLOAT, values[of].shape[1:])
+        inputs = []
+        for number, feed in enumerate(feeds):
+            quant, constants = self.feeder(cut[feed], f"fed {number}", values[feed].min() < 0)
+            nodes.insert(0, quant)
+            weights += constants
+            inputs.append(real(f"fed {number}", feed))
+        graph = helper.make_graph(nodes, "layer", inputs, [real(last, last)], weights)
+        model = helper.make_model(graph, opset_imports=list(self.model.opset_import))
+        model.ir_version = self.model.ir_version
+        return model, feeds
+
+    def execute(self, x):
+        """Every quantized tensor and the output for each sample, stacked."""
+        names = [n.output[0] for n in self.quantizers] + [self.output]
+        found = {name: [] for name in names}
+        shape = self.wrapper.get_tensor_shape(self.input)
+        for sample in x:
+            context = execute_onnx(self.wrapper, {self.input: sample.reshape(shape)}, True)
+            for name in set(names):
+                found[name].append(context[name])
+        return {name: np.stack(v) for name, v in found.items()}
 
 
-def computed_quantizers(graph, constants):
-    """Quant nodes of activations."""
-    known, found = {i.name for i in graph.input} - set(constants), []
-    for node in graph.node:
-        if any(i in known for i in node.input):
-            known.update(node.output)
-            if node.op_type in ("Quant", "IntQuant"):
-                found.append(node)
-    return found
+class Dyadic:
+    def __init__(self, command, isa, folder):
+        self.command, self.folder = command, folder
+        self.isa = ["--isa", isa] if isa else []
+
+    def call(self, *arguments):
+        done = subprocess.run([self.command, *arguments], capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(done.stderr.strip())
+        return done.stdout
+
+    def compile(self, source):
+        target = os.path.join(self.folder, "m.dyad")
+        self.call("compile", source, "-o", target)
+        output = next(line for line in self.call("inspect", target).splitlines() if line.startswith("output"))
+        return target, float(re.search(r" scale (\S+)", output).group(1))
+
+    def run(self, compiled, inputs, *options):
+        paths = []
+        for number, value in enumerate(inputs):
+            paths += ["--input", os.path.join(self.folder, f"in{number}.npy")]
+            np.save(paths[-1], value)
+        self.call("run", compiled, *paths, "--output-dir", self.folder, *options, *self.isa)
+        return np.load(os.path.join(self.folder, "0.npy"))
 
 
-def layer(model, last, quantizers, shapes):
-    """The nodes up to `last` from the quantizers before it, and the values that those read."""
-    graph = model.graph
-    maker = {o: n for n in graph.node for o in n.output}
-    ends = {q.output[0] for q in quantizers}
-    nodes, feeds, todo, seen = [], [], [last], set()
-    while todo:
-        node = todo.pop()
-        if id(node) in seen:
+def stacked(values):
+    return values.reshape(-1, *values.shape[2:])
+
+
+def layers(network, dyadic, values):
+    targets = [(n.output[0], n) for n in network.quantizers]
+    if network.output not in dict(targets):
+        targets.append((network.output, None))
+    worst, count = 0, 0
+    for name, node in targets:
+        model, feeds = network.layer(name, values)
+        if not feeds:
             continue
-        seen.add(id(node))
-        nodes.append(node)
-        border = node is not last and node.output[0] in ends
-        for position, name in enumerate(node.input):
-            if border and position == 0:
-                # Two quantizers of one value give the same of it.
-                if name not in [f[0] for f in feeds]:
-                    feeds.append((name, node.output[0]))
-            elif name in maker:
-                todo.append(maker[name])
-    order = {id(n): i for i, n in enumerate(graph.node)}
-    nodes.sort(key=lambda n: order[id(n)])
-    used = {i for n in nodes for i in n.input}
-    value = lambda name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name])
-    part = helper.make_graph(
-        nodes, "layer", [value(name) for name, _ in feeds], [value(last.output[0])],
-        [t for t in graph.initializer if t.name in used])
-    cut = helper.make_model(part, opset_imports=list(model.opset_import))
-    cut.ir_version = model.ir_version
-    return cut, feeds
+        source = os.path.join(dyadic.folder, "layer.onnx")
+        onnx.save(model, source)
+        compiled, step = dyadic.compile(source)
+        found = dyadic.run(compiled, [stacked(values[f]) for f in feeds], "--dequantize")
+        wanted = stacked(values[name]).astype(np.float64)
+        step = network.scale(node) if node is not None else step
+        apart = np.rint(np.abs(found.reshape(wanted.shape) - wanted) / step)
+        if node is not None and node.op_type == "BipolarQuant":
+            apart /= 2
+        count, worst = count + 1, max(worst, int(apart.max()))
+        if apart.max():
+            print(f"  {name}: {np.count_nonzero(apart)} of {apart.size} differ, at most by {int(apart.max())}")
+    print(f"  {count} layers: at most {worst} apart")
+    return worst <= 1
 
 
-def check_layers(arguments, wrapper, samples):
-    model = wrapper.model
-    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    quantizers = computed_quantizers(model.graph, constants)
-    name = [i.name for i in model.graph.input if i.name not in constants][0]
-    worst, refused, differing, total = 0, 0, 0, 0
-    for sample in samples[: arguments.images]:
-        context = execute_onnx(wrapper, {name: sample[None]}, return_full_exec_context=True)
-        shapes = {k: list(v.shape) for k, v in context.items() if hasattr(v, "shape")}
-        for node in quantizers:
-            cut, feeds = layer(model, node, quantizers, shapes)
-            if not feeds:
-                # The first quantizer reads the network's input.
-                continue
-            with tempfile.TemporaryDirectory() as folder:
-                target, problem = compiled(arguments.dyadic, cut, folder)
-                found = problem or run(
-                    arguments.dyadic, target, [(n, context[o]) for n, o in feeds], folder, arguments.isa)
-            if isinstance(found, str):
-                refused += 1
-                print(f"{node.name}: {found}")
-                continue
-            scale, zero = constants[node.input[1]], constants[node.input[2]]
-            wanted = np.rint(context[node.output[0]] / scale + zero)
-            apart = np.abs(found.reshape(wanted.shape) - wanted)
-            worst = max(worst, int(apart.max()))
-            differing += int(np.count_nonzero(apart))
-            total += apart.size
-    print(f"layers: at most {worst} apart, {differing} of {total} codes differ, {refused} refused")
-    return worst <= 1 and refused == 0
+def check(path, dyadic, samples):
+    name = re.sub(r"(\.\w+)?\.onnx$", "", path)
+    data = np.load(name + ".npz")
+    x, network = data["x"][:samples], Network(path)
+    compiled, _ = dyadic.compile(path)
+    found = dyadic.run(compiled, [x])
+    values = network.execute(x)
+    wanted = values[network.output].reshape(len(x), -1)
+    best = found.reshape(len(x), -1).argmax(1)
+    same = int((best == wanted.argmax(1)).sum())
+    print(f"{path}: same largest output for {same} of {len(x)} samples")
+    if "labels" in data:
+        labels = data["labels"][:len(x)]
+        print(f"  right: {(best == labels).mean():.4f} Dyadic, {(wanted.argmax(1) == labels).mean():.4f} QONNX")
+    return layers(network, dyadic, values) and same == len(x)
 
 
-def check_whole(arguments, wrapper, samples):
-    name = [i.name for i in wrapper.model.graph.input][0]
-    output = wrapper.model.graph.output[0].name
-    with tempfile.TemporaryDirectory() as folder:
-        target, problem = compiled(arguments.dyadic, wrapper.model, folder)
-        found = problem or run(arguments.dyadic, target, [(name, samples)], folder, arguments.isa)
-    if isinstance(found, str):
-        print(found)
-        return False
-    found = found.reshape(len(samples), -1).argmax(1)
-    wanted = np.array([execute_onnx(wrapper, {name: s[None]})[output].reshape(-1).argmax() for s in samples])
-    print(f"top-1 as QONNX on {np.count_nonzero(found == wanted)} of {len(samples)} samples")
-    if arguments.labels:
-        labels = np.load(arguments.labels)
-        print(f"accuracy {np.mean(found == labels):.4f}, QONNX {np.mean(wanted == labels):.4f}")
-    return bool(np.all(found == wanted))
+def identical(path, other, dyadic, samples):
+    x = np.load(re.sub(r"(\.\w+)?\.onnx$", "", path) + ".npz")["x"][:samples]
+    found = [dyadic.run(dyadic.compile(p)[0], [x]) for p in (path, other)]
+    same = found[0].dtype == found[1].dtype and np.array_equal(*found)
+    print(f"{path} and {other}: {'the same' if same else 'different'} integers for {len(x)} samples")
+    return same
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dyadic")
-    parser.add_argument("model")
-    parser.add_argument("samples")
-    parser.add_argument("--labels")
-    parser.add_argument("--images", type=int, default=2)
+    parser.add_argument("models", nargs="+")
+    parser.add_argument("--samples", type=int, default=512)
     parser.add_argument("--isa")
+    parser.add_argument("--same")
     arguments = parser.parse_args()
-    wrapper, samples = ModelWrapper(arguments.model), np.load(arguments.samples)
-    good = check_layers(arguments, wrapper, samples)
-    sys.exit(0 if check_whole(arguments, wrapper, samples) and good else 1)
+    good = True
+    with tempfile.TemporaryDirectory() as folder:
+        dyadic = Dyadic(arguments.dyadic, arguments.isa, folder)
+        if arguments.same:
+            good = identical(arguments.models[0], arguments.same, dyadic, arguments.samples)
+        else:
+            for model in arguments.models:
+                good = check(model, dyadic, arguments.samples) and good
+    sys.exit(0 if good else 1)
 
 
 if __name__ == "__main__":

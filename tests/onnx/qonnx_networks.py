@@ -1,116 +1,206 @@
-"""Trains small quantized networks with Brevitas on data that it draws itself, and exports them as QONNX and QCDQ.
+"""Trains small quantized networks with Brevitas on data made here and exports them as QONNX.
 
-usage: qonnx_networks.py FOLDER
+usage: qonnx_networks.py FOLDER [--only NAME] [--seconds S] [--seed N]
 
-Writes into FOLDER, seeded: kws_mlp_w3a3.onnx (a keyword-spotting kind of perceptron: 490 inputs, 12 classes, 3 bits),
-conv_w4a4.onnx (convolutions, a depthwise one, a residual sum, pooling; 4 bits, first and last layer 8), both as QONNX;
-conv_w4a4_qcdq.onnx, the same network with QuantizeLinear, Clip and DequantizeLinear; and NAME_x.npy, NAME_y.npy, the
-samples to check them on.  Needs the packages brevitas, qonnx, torch, onnxoptimizer and onnxscript; takes about two minutes.
+Writes for each network NAME: NAME.onnx (cleaned by qonnx, as its users do), NAME.raw.onnx (as Brevitas wrote it),
+NAME.script.onnx (the same with the older exporter of torch), NAME.npz (test inputs and labels), and for the one called
+conv also conv.qcdq.onnx, the same network with QuantizeLinear, Clip and DequantizeLinear.  The seed fixes data, first
+weights and order of training; training stops after S seconds, so that weights differ between machines.  README.md names
+the packages.
+
+- mlp: 490 inputs (49 frames of 10 coefficients), three hidden layers, weights and activations of 3 bits, 12 classes
+- conv: convolutions, a depthwise one, a residual sum, pooling; weights of 4 and 8 bits, activations of 4 and 8
+- trunc: average pooling whose low bits are truncated
+- bipolar: weights and activations of two values between layers of 8 and 4 bits
 """
+import argparse
 import os
-import sys
+import time
 
-import brevitas.nn as qnn
 import numpy as np
 import torch
-from brevitas.export import export_onnx_qcdq, export_qonnx
-from brevitas.quant import Int8ActPerTensorFloat, Int8WeightPerChannelFloat, Uint8ActPerTensorFloat
-from qonnx.util.cleanup import cleanup
 from torch import nn
 
-CLASSES = 12
+import brevitas.nn as qnn
+from brevitas.core.restrict_val import RestrictValueType
+from brevitas.export import export_onnx_qcdq, export_qonnx
+from brevitas.quant import (Int8ActPerTensorFloat, Int8WeightPerChannelFloat, Int8WeightPerTensorFloat,
+                            Int32Bias, SignedBinaryActPerTensorConst, SignedBinaryWeightPerTensorConst,
+                            Uint8ActPerTensorFloat)
+
+TEST = 512
 
 
-def samples(shape, count, seed):
-    """Noisy copies of one pattern per class."""
-    rng = np.random.default_rng(99)
-    patterns = rng.standard_normal((CLASSES, *shape)).astype(np.float32)
-    rng = np.random.default_rng(seed)
-    y = rng.integers(0, CLASSES, count)
-    x = 0.6 * patterns[y] + rng.standard_normal((count, *shape)).astype(np.float32)
-    return np.clip(x / 3, -1, 1).astype(np.float32), y.astype(np.int64)
+class WideWeights(Int8WeightPerTensorFloat):
+    """Weights that use the lowest code."""
+    narrow_range = False
+
+
+class NarrowAct(Int8ActPerTensorFloat):
+    """Activations that leave the lowest code out."""
+    narrow_range = True
+
+
+def sounds(count, rng, classes=12, frames=49, coefficients=10):
+    """Coefficients over time: a fixed curve per class, shifted, scaled and in noise."""
+    shape = np.random.default_rng(77)
+    t = np.arange(frames)[:, None] / frames
+    curves = [sum(shape.normal(0, 1, coefficients) * np.sin(2 * np.pi * (k * t + shape.uniform(0, 1, coefficients)))
+                  for k in range(1, 5)) for _ in range(classes)]
+    labels = rng.integers(0, classes, count)
+    x = np.stack([np.roll(curves[c], rng.integers(-3, 4), axis=0) * rng.uniform(0.6, 1.4) for c in labels])
+    x += rng.normal(0, 1.3, x.shape)
+    return x.reshape(count, -1).astype(np.float32), labels
+
+
+def pictures(count, rng, classes=10, side=16):
+    """Coloured gratings of five directions and two widths, in noise."""
+    labels = rng.integers(0, classes, count)
+    y, x = np.mgrid[0:side, 0:side]
+    found = np.empty((count, 3, side, side), np.float32)
+    for i, c in enumerate(labels):
+        angle = (c % 5) * np.pi / 5 + rng.normal(0, 0.07)
+        wave = np.sin((np.cos(angle) * x + np.sin(angle) * y) * (0.7 + 0.8 * (c // 5)) + rng.uniform(0, 6.3))
+        found[i] = wave[None] * rng.uniform(0.3, 1, (3, 1, 1)) + rng.normal(0, 0.6, (3, side, side))
+    return found, labels
 
 
 class Mlp(nn.Module):
     def __init__(self):
         super().__init__()
-        self.enter = qnn.QuantIdentity(act_quant=Int8ActPerTensorFloat, return_quant_tensor=True)
-        sizes = [490, 128, 128, 128]
-        layers = []
-        for a, b in zip(sizes, sizes[1:]):
-            layers += [qnn.QuantLinear(a, b, bias=False, weight_bit_width=3), nn.BatchNorm1d(b),
-                       qnn.QuantReLU(bit_width=3, return_quant_tensor=True)]
-        self.body = nn.Sequential(*layers)
-        self.head = qnn.QuantLinear(128, CLASSES, bias=False, weight_bit_width=3)
+        layers, width = [qnn.QuantIdentity(bit_width=8, act_quant=Int8ActPerTensorFloat)], 490
+        for _ in range(3):
+            layers += [qnn.QuantLinear(width, 96, bias=False, weight_bit_width=3,
+                                       weight_quant=Int8WeightPerTensorFloat),
+                       nn.BatchNorm1d(96), qnn.QuantReLU(bit_width=3)]
+            width = 96
+        layers.append(qnn.QuantLinear(width, 12, bias=True, weight_bit_width=3))
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, x):
-        return self.head(self.body(self.enter(x)))
+        return self.layers(x)
 
 
-def conv(a, b, k, bits, **other):
-    return qnn.QuantConv2d(a, b, k, bias=False, weight_quant=Int8WeightPerChannelFloat, weight_bit_width=bits, **other)
+def convolution(a, b, size=3, bits=4, quant=Int8WeightPerTensorFloat, **more):
+    return qnn.QuantConv2d(a, b, size, padding=size // 2, bias=False, weight_bit_width=bits, weight_quant=quant,
+                           **more)
 
 
 class Conv(nn.Module):
+    """Per-channel scales in the first two layers, a narrow range before the sum, an integer bias at the end."""
+
     def __init__(self):
         super().__init__()
-        self.enter = qnn.QuantIdentity(act_quant=Uint8ActPerTensorFloat, return_quant_tensor=True)
-        relu = lambda wrapped=True: qnn.QuantReLU(bit_width=4, return_quant_tensor=wrapped)
-        self.a = nn.Sequential(conv(3, 16, 3, 8, padding=1), nn.BatchNorm2d(16), relu())
-        self.b = nn.Sequential(conv(16, 16, 3, 4, padding=1, groups=16), nn.BatchNorm2d(16), relu(),
-                               conv(16, 16, 1, 4), nn.BatchNorm2d(16))
-        # One scale for both sides of the sum.
-        self.joint = qnn.QuantIdentity(bit_width=8, return_quant_tensor=True)
-        self.after = relu()
-        self.c = nn.Sequential(conv(16, 32, 3, 4, stride=2, padding=1), nn.BatchNorm2d(32), relu(False))
+        self.input = qnn.QuantIdentity(bit_width=8, act_quant=Int8ActPerTensorFloat)
+        self.first = nn.Sequential(convolution(3, 16, bits=8, quant=Int8WeightPerChannelFloat),
+                                   nn.BatchNorm2d(16), qnn.QuantReLU(bit_width=4))
+        self.depthwise = nn.Sequential(convolution(16, 16, quant=Int8WeightPerChannelFloat, groups=16),
+                                       nn.BatchNorm2d(16), qnn.QuantReLU(bit_width=8))
+        self.point = nn.Sequential(convolution(16, 16, size=1), nn.BatchNorm2d(16))
+        self.shared = qnn.QuantIdentity(bit_width=4, act_quant=NarrowAct, return_quant_tensor=True)
+        self.sum = qnn.QuantReLU(bit_width=8)
         self.pool = nn.MaxPool2d(2)
-        self.flat = nn.Flatten()
-        self.head = qnn.QuantLinear(32 * 4, CLASSES, bias=True, weight_bit_width=8)
+        self.second = nn.Sequential(convolution(16, 32, quant=WideWeights, stride=2), nn.BatchNorm2d(32),
+                                    qnn.QuantReLU(bit_width=4, return_quant_tensor=True))
+        self.mean = nn.AvgPool2d(4)
+        self.mean_out = qnn.QuantIdentity(bit_width=8, act_quant=Uint8ActPerTensorFloat, return_quant_tensor=True)
+        self.last = qnn.QuantLinear(32, 10, bias=True, weight_bit_width=4, bias_quant=Int32Bias)
 
     def forward(self, x):
-        x = self.a(self.enter(x))
-        x = self.after(self.joint(self.b(x)) + self.joint(x))
-        x = self.pool(self.c(x))
-        return self.head(self.flat(x))
+        x = self.first(self.input(x))
+        y = self.shared(self.point(self.depthwise(x)))
+        x = self.sum(y + self.shared(x))
+        x = self.second(self.pool(x))
+        x = self.mean_out(self.mean(x))
+        return self.last(x.flatten(1) if hasattr(x, "flatten") else torch.flatten(x, 1))
 
 
-def train(net, x, y, steps, batch=64):
-    optimizer = torch.optim.Adam(net.parameters(), 2e-3)
-    generator = torch.Generator().manual_seed(1)
-    net.train()
-    for _ in range(steps):
-        pick = torch.randint(len(x), (batch,), generator=generator)
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(net(x[pick]), y[pick]).backward()
-        optimizer.step()
-    net.eval()
-    return net
+class Truncated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.input = qnn.QuantIdentity(bit_width=8, act_quant=Int8ActPerTensorFloat)
+        self.body = nn.Sequential(
+            convolution(3, 16, stride=2), nn.BatchNorm2d(16), qnn.QuantReLU(bit_width=4),
+            convolution(16, 32, stride=2), nn.BatchNorm2d(32),
+            qnn.QuantReLU(bit_width=6, return_quant_tensor=True))
+        self.pool = qnn.TruncAvgPool2d(kernel_size=4, bit_width=6)
+        self.last = qnn.QuantLinear(32, 10, bias=True, weight_bit_width=4, bias_quant=Int32Bias)
+
+    def forward(self, x):
+        return self.last(torch.flatten(self.pool(self.body(self.input(x))), 1))
 
 
-def write(folder, name, net, shape, steps):
-    x, y = map(torch.from_numpy, samples(shape, 4000, 1))
-    net = train(net, x, y, steps)
-    tx, ty = samples(shape, 500, 2)
-    with torch.no_grad():
-        right = (net(torch.from_numpy(tx)).argmax(1).numpy() == ty).mean()
-    path = os.path.join(folder, name + ".onnx")
-    export_qonnx(net, torch.from_numpy(tx[:1]), export_path=path)
-    cleanup(path, out_file=path)
-    np.save(os.path.join(folder, name + "_x.npy"), tx)
-    np.save(os.path.join(folder, name + "_y.npy"), ty)
-    print(f"{name}: top-1 {right:.4f} in PyTorch")
-    return net, torch.from_numpy(tx[:1])
+class Bipolar(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            qnn.QuantIdentity(bit_width=8, act_quant=Int8ActPerTensorFloat),
+            qnn.QuantLinear(490, 96, bias=False, weight_bit_width=8), nn.BatchNorm1d(96),
+            qnn.QuantIdentity(act_quant=SignedBinaryActPerTensorConst),
+            qnn.QuantLinear(96, 96, bias=False, weight_quant=SignedBinaryWeightPerTensorConst),
+            nn.BatchNorm1d(96), qnn.QuantReLU(bit_width=4),
+            qnn.QuantLinear(96, 12, bias=True, weight_bit_width=4))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+NETWORKS = {"mlp": (Mlp, sounds), "conv": (Conv, pictures), "trunc": (Truncated, pictures),
+            "bipolar": (Bipolar, sounds)}
+
+
+def value(x):
+    return getattr(x, "value", x)
+
+
+def train(network, data, rng, seconds):
+    optimizer = torch.optim.Adam(network.parameters(), 2e-3)
+    x, labels = (torch.from_numpy(a) for a in data(8192, rng))
+    end, batch, step = time.monotonic() + seconds, 32, 0
+    network.train()
+    while time.monotonic() < end:
+        for part in torch.randperm(len(x)).split(batch):
+            loss = nn.functional.cross_entropy(value(network(x[part])), labels[part])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            step += 1
+            if time.monotonic() > end:
+                break
+    network.eval()
+    return step, float(loss.detach())
 
 
 def main():
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    folder = sys.argv[1]
-    os.makedirs(folder, exist_ok=True)
-    torch.manual_seed(0)
-    write(folder, "kws_mlp_w3a3", Mlp(), (490,), 400)
-    net, example = write(folder, "conv_w4a4", Conv(), (3, 8, 8), 400)
-    export_onnx_qcdq(net, example, export_path=os.path.join(folder, "conv_w4a4_qcdq.onnx"), opset_version=17)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder")
+    parser.add_argument("--only", choices=NETWORKS)
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    from qonnx.util.cleanup import cleanup
+
+    os.makedirs(arguments.folder, exist_ok=True)
+    torch.set_num_threads(1)
+    for name, (kind, data) in NETWORKS.items():
+        if arguments.only not in (None, name):
+            continue
+        torch.manual_seed(arguments.seed)
+        rng = np.random.default_rng(arguments.seed)
+        network = kind()
+        steps, loss = train(network, data, rng, arguments.seconds)
+        x, labels = data(TEST, rng)
+        with torch.no_grad():
+            right = (value(network(torch.from_numpy(x))).argmax(1).numpy() == labels).mean()
+        print(f"{name}: {steps} steps, loss {loss:.3f}, {100 * right:.1f} % of {TEST} test samples")
+        path = os.path.join(arguments.folder, name)
+        np.savez(path + ".npz", x=x, labels=labels)
+        sample = torch.from_numpy(x[:1])
+        export_qonnx(network, args=sample, export_path=path + ".raw.onnx")
+        cleanup(path + ".raw.onnx", out_file=path + ".onnx")
+        export_qonnx(network, args=sample, export_path=path + ".script.onnx", dynamo=False)
+        if name == "conv":
+            export_onnx_qcdq(network, args=sample, export_path=path + ".qcdq.onnx", dynamo=False)
 
 
 if __name__ == "__main__":

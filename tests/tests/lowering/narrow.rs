@@ -143,11 +143,16 @@ fn slopes_per_channel() {
 /// Values of the real functions, to six digits, at codes 16 times the input.
 #[test]
 fn functions_of_onnx() {
-    let cases: [(Function, [(i32, f64); 4]); 4] = [
+    let cases: [(Function, [(i32, f64); 4]); 6] = [
         (Function::Elu { alpha: 0.5 }, [(-48, -0.475106), (-8, -0.196735), (0, 0.0), (40, 2.5)]),
         (Function::Gelu, [(-48, -0.004050), (-16, -0.158655), (16, 0.841345), (40, 2.484476)]),
         (Function::GeluTanh, [(-48, -0.003637), (-16, -0.158808), (16, 0.841192), (40, 2.484916)]),
         (Function::HardSigmoid { alpha: 0.25, beta: 0.4 }, [(-48, 0.0), (-16, 0.15), (16, 0.65), (48, 1.0)]),
+        (
+            Function::Swish { alpha: 1.5 },
+            [(-48, -0.032961), (-16, -0.182426), (16, 0.817574), (40, 2.442530)],
+        ),
+        (Function::Sign { magnitude: 0.5 }, [(-48, -0.5), (-1, -0.5), (0, 0.5), (48, 0.5)]),
     ];
     for (function, points) in cases {
         let graph = one(Op::Unary(function), (S8, &[4], 1.0 / 16.0, 0), (S8, &[4], 1.0 / 40.0, 3));

@@ -10,6 +10,7 @@ mod hostile;
 mod lowbit;
 mod movement;
 mod plain;
+mod qonnx;
 mod refusals;
 mod run;
 mod streams;

@@ -31,6 +31,7 @@ mod patterns;
 mod place;
 mod pooling;
 mod product;
+mod qonnx;
 mod qoperator;
 mod quantizers;
 mod reals;
@@ -260,9 +261,8 @@ impl<'m> Walk<'m> {
             "BatchNormalization" => self.batch_normalization(node),
             "Add" | "Sub" | "Mul" | "Div" => self.arithmetic(node),
             "Relu" | "Clip" => self.clamp(node),
-            "LeakyRelu" | "PRelu" | "Sigmoid" | "HardSigmoid" | "HardSwish" | "Tanh" | "Gelu" | "Elu" => {
-                self.function(node)
-            }
+            "LeakyRelu" | "PRelu" | "Sigmoid" | "HardSigmoid" | "HardSwish" | "Swish" | "Tanh" | "Gelu"
+            | "Elu" => self.function(node),
             "Softmax" => self.softmax(node),
             "ArgMax" => self.argmax(node),
             "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => self.pool(node),

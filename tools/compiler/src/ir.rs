@@ -194,6 +194,16 @@ pub enum Function {
         /// Value at zero.
         beta: f32,
     },
+    /// `x / (1 + exp(-alpha * x))`.
+    Swish {
+        /// Steepness.
+        alpha: f32,
+    },
+    /// `magnitude` where `x` is at least 0, its negative below.
+    Sign {
+        /// Above 0.
+        magnitude: f32,
+    },
 }
 
 /// What a node computes.

@@ -160,7 +160,9 @@ fn function_clamp(function: Function, to: &Tensor) -> (i32, i32) {
         | Function::Elu { .. }
         | Function::Gelu
         | Function::GeluTanh
-        | Function::HardSigmoid { .. } => to.code_range(),
+        | Function::HardSigmoid { .. }
+        | Function::Swish { .. }
+        | Function::Sign { .. } => to.code_range(),
     }
 }
 
@@ -208,9 +210,12 @@ pub fn table_function(function: Function, contract: Contract) -> (TableFunction,
         Function::Gelu => TableFunction::Gelu,
         Function::GeluTanh => TableFunction::GeluTanh,
         Function::HardSigmoid { .. } => TableFunction::HardSigmoid,
+        Function::Swish { .. } => TableFunction::Swish,
+        Function::Sign { .. } => TableFunction::Sign,
     };
     let arguments = match function {
-        Function::LeakyRelu { alpha } | Function::Elu { alpha } => [alpha, 0.0],
+        Function::LeakyRelu { alpha } | Function::Elu { alpha } | Function::Swish { alpha } => [alpha, 0.0],
+        Function::Sign { magnitude } => [magnitude, 0.0],
         Function::HardSigmoid { alpha, beta } => [alpha, beta],
         _ => [0.0; 2],
     };

@@ -84,6 +84,7 @@ impl<'m> Walk<'m> {
             "HardSigmoid" => {
                 Function::HardSigmoid { alpha: node.float("alpha", 0.2)?, beta: node.float("beta", 0.5)? }
             }
+            "Swish" => Function::Swish { alpha: node.float("alpha", 1.0)? },
             "Elu" => Function::Elu { alpha: node.float("alpha", 1.0)? },
             "Gelu" => match node.text("approximate", "none")? {
                 "none" => Function::Gelu,

@@ -32,7 +32,7 @@ impl<'m> Walk<'m> {
     }
 
     /// `gain * x + offset`, both one value or one per element of `axis`: part of the convolution that makes `x` where
-    /// nothing else reads it, else a depthwise convolution of one tap.
+    /// nothing else reads it, one positive factor the same codes under another scale, else a depthwise convolution of one tap.
     pub(super) fn scaled(
         &mut self,
         node: &'m Node,
@@ -68,6 +68,12 @@ impl<'m> Walk<'m> {
             self.reals.tensors[x].name = Self::name(node, 0).to_string();
             self.define(node, 0, Value::Real(x));
             return Ok(());
+        }
+        if let (&[gain], &[0.0]) = (gain, offset)
+            && gain > 0.0
+        {
+            let shape = self.reals.tensors[x].shape.clone();
+            return self.made(node, shape, RealOp::Relabel { gain }, vec![x], None);
         }
         self.affine(node, x, (gain, offset), axis)
     }
@@ -117,6 +123,7 @@ impl<'m> Walk<'m> {
             bias: Bias::Real((0..channels).map(|c| at(offset, c)).collect()),
             gain: vec![1.0; channels],
             offset: vec![0.0; channels],
+            bias_down: false,
         };
         let op = RealOp::Conv(Box::new(conv));
         if picture == shape {

@@ -172,6 +172,7 @@ fn spread(
         groups,
         bias,
         gain: vec![1.0; channels],
+        bias_down: false,
         offset: vec![0.0; channels],
     })
 }

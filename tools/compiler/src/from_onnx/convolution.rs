@@ -146,6 +146,7 @@ impl<'m> Walk<'m> {
             bias,
             gain: vec![1.0; out],
             offset: vec![0.0; out],
+            bias_down: false,
             weights,
         };
         let [oh, ow] = placed.output;

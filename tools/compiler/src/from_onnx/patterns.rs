@@ -1,4 +1,4 @@
-//! Functions that exporters write as several nodes: the hard swish and the Gelu of their parts.
+//! Functions that exporters write as several nodes: the hard swish, the swish and the Gelu of their parts.
 //!
 //! A pattern is replaced only where its inner values have no other reader, so nothing but its last value is computed.
 
@@ -22,7 +22,7 @@ pub(super) fn replace(model: &mut OnnxModel) {
         .collect();
     let graph = Parts { model, readers, makers };
     let found: Vec<(usize, Node)> = (0..graph.model.nodes.len())
-        .filter_map(|i| Some((i, graph.hard_swish(i).or_else(|| graph.gelu(i))?)))
+        .filter_map(|i| Some((i, graph.hard_swish(i).or_else(|| graph.swish(i)).or_else(|| graph.gelu(i))?)))
         .collect();
     // The inner nodes stay without a reader; the cut that follows drops them.
     for (i, node) in found {
@@ -121,6 +121,14 @@ impl<'m> Parts<'m> {
             self.product_with(product, |name| self.shifted_relu6(name))
         })?;
         Some(instead(node, "HardSwish", x))
+    }
+
+    /// `x * sigmoid(x)`.
+    fn swish(&self, index: usize) -> Option<Node> {
+        let node = &self.model.nodes[index];
+        let gate = |name: &str| self.inner(name, "Sigmoid")?.inputs.first().map(String::as_str);
+        let x = (node.op == "Mul").then(|| self.product_with(node, gate)).flatten()?;
+        Some(instead(node, "Swish", x))
     }
 
     /// `x` of `x * f(x)`.

@@ -247,6 +247,7 @@ impl Placer<'_> {
             RealOp::Conv(conv) => self.conv(node, conv),
             RealOp::Add { .. } | RealOp::Mul => self.elementwise(node),
             RealOp::Rescale | RealOp::Function(_) => self.unary(node),
+            RealOp::Relabel { gain } => self.relabel(node, *gain),
             RealOp::PRelu { slopes } => self.prelu(node, slopes),
             RealOp::MaxPool(window) | RealOp::AveragePool(window) => self.pool(node, window),
             RealOp::ResizeLinear(coordinates) => self.resize(node, *coordinates),

@@ -209,5 +209,15 @@ fn matrix(
     (gain, offset): (Vec<f64>, Vec<f64>),
 ) -> RealConv {
     let window = Window { kernel: [1; 2], stride: [1; 2], dilation: [1; 2], pad: [0; 2] };
-    RealConv { kind: ConvKind::FullyConnected, weights, weights_name, window, groups: 1, bias, gain, offset }
+    RealConv {
+        kind: ConvKind::FullyConnected,
+        weights,
+        weights_name,
+        window,
+        groups: 1,
+        bias,
+        gain,
+        offset,
+        bias_down: false,
+    }
 }

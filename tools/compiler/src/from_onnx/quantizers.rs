@@ -1,4 +1,4 @@
-//! QuantizeLinear, DequantizeLinear and the quantizers of QONNX: which codes a tensor of real numbers has.
+//! QuantizeLinear and DequantizeLinear: which codes a tensor of real numbers has.
 
 use std::rc::Rc;
 
@@ -9,7 +9,6 @@ use super::constant::{self, Quantized, quantize};
 use super::reals::{Quant, RealId, RealOp};
 use super::{Value, Walk, activation_type};
 use crate::import::onnx::{DataType, Node, Tensor};
-use crate::quantize::round_half_even;
 use crate::unsupported::{Lowered, refuse, refuse_with};
 
 /// Scales and zero points of a quantizer.
@@ -99,9 +98,7 @@ impl<'m> Walk<'m> {
             None => {
                 self.reals.assign(real, quant);
                 if self.reals.tensors[real].fed {
-                    let name = &self.reals.tensors[real].name;
-                    self.notes
-                        .push(format!("float input '{name}' left out: the network takes its quantized form"));
+                    self.input_left_out(real);
                 } else {
                     self.reals.tensors[real].name = name.to_string();
                     self.reals.absorb(node.index, real);
@@ -119,6 +116,12 @@ impl<'m> Walk<'m> {
                 output
             }
         }
+    }
+
+    /// Says that the caller feeds codes in place of real numbers.
+    pub(super) fn input_left_out(&mut self, real: RealId) {
+        let name = &self.reals.tensors[real].name;
+        self.notes.push(format!("float input '{name}' left out: the network takes its quantized form"));
     }
 
     pub(super) fn dequantize(&mut self, node: &'m Node) -> Lowered {
@@ -223,72 +226,6 @@ impl<'m> Walk<'m> {
         self.reals.tensors[real].codes = Some(constant.codes.clone());
         Ok(real)
     }
-
-    /// QONNX: quantized and given back as real numbers in one node.
-    pub(super) fn quant(&mut self, node: &'m Node) -> Lowered {
-        let bits = match self.constant(node, 3)?.map(|t| constant::reals(&t)).transpose()?.as_deref() {
-            Some(&[bits]) if (1.0..=16.0).contains(&bits) && bits == libm::floor(bits) => bits as u32,
-            other => {
-                return refuse(format!("a bit width of {other:?}, expected one whole number of 1 to 16"));
-            }
-        };
-        let (signed, narrow) = (node.int("signed", 1)? != 0, node.int("narrow", 0)? != 0);
-        let narrow = i32::from(narrow);
-        let range = if signed {
-            (narrow - (1 << (bits - 1)), (1 << (bits - 1)) - 1)
-        } else {
-            (0, (1 << bits) - 1 - narrow)
-        };
-        let Some(scale) = self.constant(node, 1)? else { return refuse("the scale is missing") };
-        let zero = self.constant(node, 2)?.map(|t| constant::reals(&t)).transpose()?;
-        let zero_points: Vec<i32> = zero.unwrap_or(vec![0.0]).into_iter().map(|z| z as i32).collect();
-        let mode = node.text("rounding_mode", "ROUND")?.to_ascii_uppercase();
-        if let Value::Constant(tensor) = self.value(node, 0)? {
-            let constant = qonnx_constant(&tensor, &scale, zero_points, bits, range, &mode)?;
-            self.define(node, 0, Value::Quantized(Rc::new(constant)));
-            return Ok(());
-        }
-        if mode != "ROUND" && mode != "ROUND_HALF_EVEN" && mode != "HALF_EVEN" {
-            return refuse_with(
-                format!("an activation rounded by {mode}"),
-                "export activations with rounding mode ROUND",
-            );
-        }
-        let (&[scale], &[zero_point]) = (scales(&scale)?.as_slice(), zero_points.as_slice()) else {
-            return refuse_with(
-                "an activation with one scale per channel",
-                "quantize activations with one scale per tensor",
-            );
-        };
-        let elem = [ElemType::U8, ElemType::S8, ElemType::S16]
-            .into_iter()
-            .find(|e| e.min() <= range.0 && range.1 <= e.max() && (e.min()..=e.max()).contains(&zero_point));
-        let Some(elem) = elem else {
-            return refuse(format!("codes of {} to {} with zero point {zero_point}", range.0, range.1));
-        };
-        let real = self.real(node, 0)?;
-        let real = self.requantized(node, real, Quant { elem, scale, zero_point, codes: range });
-        self.define(node, 0, Value::Real(real));
-        Ok(())
-    }
-
-    /// QONNX: `scale` where the value is at least 0, else `-scale`.
-    pub(super) fn bipolar(&mut self, node: &'m Node) -> Lowered {
-        let (Value::Constant(tensor), Some(scale)) = (self.value(node, 0)?, self.constant(node, 1)?) else {
-            return refuse_with("an activation of two values", "quantize activations to two bits or more");
-        };
-        let scales = scales(&scale)?;
-        let axis = scale_axis(&scale, tensor.shape.len())?;
-        let codes = constant::reals(&tensor)?.iter().map(|&v| if v >= 0.0 { 1 } else { -1 }).collect();
-        let zero_points = vec![0; scales.len()];
-        let constant = Quantized { shape: tensor.shape.clone(), codes, bits: 2, scales, zero_points, axis };
-        self.define(node, 0, Value::Quantized(Rc::new(constant)));
-        Ok(())
-    }
-
-    pub(super) fn trunc(&mut self, _: &'m Node) -> Lowered {
-        refuse_with("truncation of low bits", "replace Trunc by Quant with the scale of its output")
-    }
 }
 
 fn within(inner: (i32, i32), outer: (i32, i32)) -> bool {
@@ -334,53 +271,4 @@ fn quantized_constant(tensor: &Tensor, scaling: &Scaling, node: &Node) -> Lowere
     };
     let codes: Vec<i64> = constant::reals(tensor)?.into_iter().enumerate().map(code).collect();
     Ok(super::array::encoded(scaling.elem, tensor.shape.clone(), &codes))
-}
-
-/// The one axis along which scales of a QONNX node differ.
-fn scale_axis(scale: &Tensor, rank: usize) -> Lowered<usize> {
-    let wide: Vec<usize> = (0..scale.shape.len()).filter(|&a| scale.shape[a] > 1).collect();
-    match wide.as_slice() {
-        [] => Ok(0),
-        // Broadcast as NumPy does: the axes line up at the end.
-        [axis] if rank >= scale.shape.len() => Ok(axis + rank - scale.shape.len()),
-        _ => refuse_with(
-            format!("scales of shape {:?}", scale.shape),
-            "quantize with one scale per tensor or per output channel",
-        ),
-    }
-}
-
-fn qonnx_constant(
-    tensor: &Tensor,
-    scale: &Tensor,
-    zero_points: Vec<i32>,
-    bits: u32,
-    (lo, hi): (i32, i32),
-    mode: &str,
-) -> Lowered<Quantized> {
-    let scales = scales(scale)?;
-    let axis = scale_axis(scale, tensor.shape.len())?;
-    let zero_points = match zero_points.as_slice() {
-        &[zero] => vec![zero; scales.len()],
-        zeros if zeros.len() == scales.len() => zeros.to_vec(),
-        zeros => return refuse(format!("{} zero points for {} scales", zeros.len(), scales.len())),
-    };
-    if scales.len() > 1 && tensor.shape.get(axis) != Some(&scales.len()) {
-        return refuse(format!("{} scales along axis {axis} of {:?}", scales.len(), tensor.shape));
-    }
-    let round: fn(f64) -> f64 = match mode {
-        "ROUND" | "ROUND_HALF_EVEN" | "HALF_EVEN" => round_half_even,
-        "FLOOR" => libm::floor,
-        "CEIL" => libm::ceil,
-        "ROUND_TO_ZERO" | "DOWN" => libm::trunc,
-        other => return refuse(format!("rounding mode {other}")),
-    };
-    let inner: usize = tensor.shape.iter().skip(axis + 1).product();
-    let count = scales.len();
-    let code = |(i, v): (usize, f64)| {
-        let c = if count == 1 { 0 } else { i / inner.max(1) % count };
-        round(f64::from(v as f32 / scales[c] + zero_points[c] as f32)).clamp(lo.into(), hi.into()) as i32
-    };
-    let codes = constant::reals(tensor)?.into_iter().enumerate().map(code).collect();
-    Ok(Quantized { shape: tensor.shape.clone(), codes, bits, scales, zero_points, axis })
 }

@@ -38,6 +38,12 @@ impl Quant {
         (self.codes != (self.elem.min(), self.elem.max())).then_some(self.codes)
     }
 
+    /// The same codes for numbers `gain` times as large; `None` where float32 has no such scale.
+    pub fn relabelled(&self, gain: f64) -> Option<Quant> {
+        let scale = (f64::from(self.scale) * gain) as f32;
+        (scale > 0.0 && scale.is_finite()).then_some(Quant { scale, ..*self })
+    }
+
     /// Whether both give the same real number to the same code; the range of codes may differ.
     pub fn reads_like(&self, other: &Quant) -> bool {
         self.elem == other.elem && self.scale == other.scale && self.zero_point == other.zero_point
@@ -99,6 +105,11 @@ pub(super) enum RealOp {
     Mul,
     /// Another quantization of the same numbers; the class of the output may be clamped.
     Rescale,
+    /// The numbers times a factor above 0: the same codes under another scale.
+    Relabel {
+        /// Factor.
+        gain: f64,
+    },
     /// A function of one value.
     Function(Function),
     /// Leaky ReLU with one slope per element of axis 1.
@@ -206,6 +217,8 @@ pub(super) struct RealConv {
     pub gain: Vec<f64>,
     /// One per output channel; from additions and normalisations that follow.
     pub offset: Vec<f64>,
+    /// Whether the bias is rounded down to steps of the accumulator, so that the sign of a sum is exact.
+    pub bias_down: bool,
 }
 
 impl RealConv {
@@ -333,6 +346,17 @@ impl Reals {
     /// The node that makes a tensor.
     pub fn producer(&mut self, tensor: RealId) -> Option<&mut RealNode> {
         self.tensors[tensor].producer.map(|index| &mut self.nodes[index])
+    }
+
+    /// The node that makes the codes of a tensor, behind everything that only moves them.
+    pub fn maker(&mut self, tensor: RealId) -> Option<&mut RealNode> {
+        let mut at = self.tensors[tensor].producer?;
+        while let Some(&input) = self.nodes[at].inputs.first()
+            && self.same_class(input, tensor)
+        {
+            at = self.tensors[input].producer?;
+        }
+        Some(&mut self.nodes[at])
     }
 
     /// Records that a source node became part of what makes a tensor.

@@ -6,6 +6,7 @@
 //! - A clamp of codes keeps them.
 //! - A softmax has 256 steps.
 //! - A layer that gives its accumulators to the caller gives them as they are, where one scale fits all.
+//! - Averages of few codes have a code for every possible sum.
 //! - Sums and layers that only sums and clamps read become 16-bit codes whose scale covers every value that can occur:
 //!   finer than any 8-bit quantizer that follows, and nothing saturates.
 
@@ -19,6 +20,7 @@ use crate::unsupported::{Refusal, Unsupported};
 pub(super) fn resolve(walk: &mut Walk, outputs: &[RealId]) {
     for index in (0..walk.reals.nodes.len()).rev() {
         concat_inputs(walk, index);
+        relabel_input(walk, index);
     }
     let mut reported = vec![false; walk.reals.tensors.len()];
     for index in 0..walk.reals.nodes.len() {
@@ -59,6 +61,20 @@ fn concat_inputs(walk: &mut Walk, index: usize) {
     }
 }
 
+/// Numbers that are only multiplied before they are quantized are quantized with the scale that this gives.
+fn relabel_input(walk: &mut Walk, index: usize) {
+    let node = &walk.reals.nodes[index];
+    let RealOp::Relabel { gain } = node.op else { return };
+    let (input, quant) = (node.inputs[0], walk.reals.quant(node.output));
+    let (class, fed) = (*walk.reals.class(input), walk.reals.tensors[input].fed);
+    let open = class.quant.is_none() && class.fed.is_none() && (fed || !class.shared);
+    let Some(quant) = quant.filter(|_| open).and_then(|q| q.relabelled(1.0 / gain)) else { return };
+    walk.reals.assign(input, quant);
+    if fed {
+        walk.input_left_out(input);
+    }
+}
+
 /// The codes of the output of a node whose inputs have theirs.
 fn derived(walk: &mut Walk, index: usize, outputs: &[RealId]) -> Option<Quant> {
     let node = &walk.reals.nodes[index];
@@ -93,7 +109,12 @@ fn derived(walk: &mut Walk, index: usize, outputs: &[RealId]) -> Option<Quant> {
             let reach: f64 = quants.iter().map(reach).sum();
             wide(reach)
         }
-        RealOp::Mean { .. } | RealOp::AveragePool(_) => wide(reach(&first)),
+        RealOp::Mean { axes } => {
+            let shape = &walk.reals.tensors[node.inputs[0]].shape;
+            average(&first, axes.iter().map(|&a| shape[a]).product())
+        }
+        RealOp::AveragePool(window) => average(&first, window.kernel.iter().product()),
+        RealOp::Relabel { gain } => first.relabelled(*gain),
         _ => None,
     }
 }
@@ -111,6 +132,12 @@ fn wide(reach: f64) -> Option<Quant> {
     // Nothing but zero needs no scale of its own.
     let scale = if scale > 0.0 { scale } else { 1.0 };
     scale.is_finite().then_some(Quant { elem: ElemType::S16, scale, zero_point: 0, codes: (-32768, 32767) })
+}
+
+/// 16-bit codes for averages of `count` codes: their sums where these fit, which loses nothing.
+fn average(quant: &Quant, count: usize) -> Option<Quant> {
+    let (coarse, sums) = (wide(reach(quant))?, quant.scale / count as f32);
+    Some(if sums >= coarse.scale { Quant { scale: sums, ..coarse } } else { coarse })
 }
 
 /// The scale of all accumulators of a layer, if there is one.

@@ -83,7 +83,12 @@ fn evaluator(
             let v = real(x);
             to_code(v * (v + 3.0).clamp(0.0, 6.0) / 6.0)
         }),
-        TableFunction::Elu | TableFunction::Gelu | TableFunction::GeluTanh | TableFunction::HardSigmoid => {
+        TableFunction::Elu
+        | TableFunction::Gelu
+        | TableFunction::GeluTanh
+        | TableFunction::HardSigmoid
+        | TableFunction::Swish
+        | TableFunction::Sign => {
             let [alpha, beta] = arguments.map(f64::from);
             Box::new(move |x| to_code(activation(function, alpha, beta, real(x))))
         }
@@ -113,6 +118,9 @@ fn activation(function: TableFunction, alpha: f64, beta: f64, x: f64) -> f64 {
             let inner = libm::sqrt(core::f64::consts::FRAC_2_PI) * (x + 0.044715 * x * x * x);
             0.5 * x * (1.0 + libm::tanh(inner))
         }
+        TableFunction::Swish => x / (1.0 + libm::exp(-alpha * x)),
+        TableFunction::Sign if x >= 0.0 => alpha,
+        TableFunction::Sign => -alpha,
         _ => (alpha * x + beta).clamp(0.0, 1.0),
     }
 }

@@ -48,7 +48,7 @@ pub(crate) const fn makes(contract: Contract, function: TableFunction) -> bool {
     let dyadic = matches!(contract, Contract::Dyadic);
     match function {
         F::RescaleOnce | F::Logistic | F::Tanh | F::HardSwish | F::LeakyRelu => dyadic,
-        F::Elu | F::Gelu | F::GeluTanh | F::HardSigmoid => dyadic,
+        F::Elu | F::Gelu | F::GeluTanh | F::HardSigmoid | F::Swish | F::Sign => dyadic,
         F::RescaleTwice | F::ReluTflite | F::RescaleFloat | F::QuantizeFloat => !dyadic,
         F::LogisticTflite | F::TanhTflite | F::HardSwishTflite | F::LeakyReluTflite => !dyadic,
     }

@@ -138,7 +138,10 @@ fn narrowest(source: &Quantized, centred: Vec<i32>, negated: bool) -> Lowered<(E
 
 /// Bias in steps of the accumulator: `input scale * weight scale`, the gain of each channel included.
 fn bias(conv: &RealConv, input: Quant) -> Lowered<Vec<i32>> {
-    let codes: Vec<f64> = (0..conv.gain.len()).map(|c| round_half_even(bias_steps(conv, input, c))).collect();
+    // What is a whole number but for the rounding of scales stays one.
+    let down = |v: f64| libm::floor(v + 1e-6 * v.abs().max(1.0));
+    let round = if conv.bias_down { down } else { round_half_even };
+    let codes: Vec<f64> = (0..conv.gain.len()).map(|c| round(bias_steps(conv, input, c))).collect();
     match codes.iter().position(|v| !(f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(v)) {
         Some(c) => refuse_with(
             format!(

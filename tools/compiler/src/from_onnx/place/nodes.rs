@@ -89,6 +89,29 @@ impl Placer<'_> {
         Ok(())
     }
 
+    /// The same codes under another scale, then those that the source asks for.
+    pub(super) fn relabel(&mut self, node: &RealNode, gain: f64) -> Lowered {
+        let (from, to) = (self.quant(node.inputs[0])?, self.quant(node.output)?);
+        let order = self.order(node.inputs[0]);
+        let input = self.ordered(node.inputs[0], &order);
+        let Some(same) = from.relabelled(gain) else {
+            return refuse(format!("a factor of {gain} takes the scale {} beyond float32", from.scale));
+        };
+        let near = (f64::from(same.scale) / f64::from(to.scale) - 1.0).abs() < 1e-6;
+        let fits = to.codes.0 <= from.codes.0 && from.codes.1 <= to.codes.1;
+        if near && fits && to.reads_like(&Quant { scale: to.scale, ..same }) {
+            let output = self.made(node.output, order)?;
+            self.push(node, Op::Reshape, vec![input], output);
+            return Ok(());
+        }
+        let middle = self.tensor(node.output, &order, same);
+        self.graph.tensors[middle].name.push_str(" (relabelled)");
+        self.push(node, Op::Reshape, vec![input], middle);
+        let output = self.made(node.output, order)?;
+        self.push(node, Op::Unary(Function::Rescale), vec![middle], output);
+        Ok(())
+    }
+
     /// One table per channel, which is the last stored axis.
     pub(super) fn prelu(&mut self, node: &RealNode, slopes: &[f32]) -> Lowered {
         let mut order = self.order(node.inputs[0]);

@@ -19,7 +19,11 @@ const TOLERATED: f64 = 1.0 / 64.0;
 pub(super) fn refined(conv: &RealConv, input: Quant, to: Quant) -> Option<RealConv> {
     let channels = conv.gain.len();
     let per_channel = conv.weights.axis == 0 && conv.weights.scales.len() == channels;
-    if conv.weights.bits > 4 || to.elem == ElemType::S32 || !(per_channel || conv.weights.scales.len() == 1) {
+    if conv.bias_down
+        || conv.weights.bits > 4
+        || to.elem == ElemType::S32
+        || !(per_channel || conv.weights.scales.len() == 1)
+    {
         return None;
     }
     let codes = conv.weights.centred();
