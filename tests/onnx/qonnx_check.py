@@ -21,6 +21,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
+from qonnx.transformation.infer_shapes import InferShapes
 
 QUANTIZERS = {"Quant", "IntQuant", "BipolarQuant", "Trunc"}
 DOMAIN = "qonnx.custom_op.general"
@@ -28,7 +29,7 @@ DOMAIN = "qonnx.custom_op.general"
 
 class Network:
     def __init__(self, path):
-        self.wrapper = ModelWrapper(path)
+        self.wrapper = ModelWrapper(path).transform(InferShapes())
         self.model = self.wrapper.model
         graph = self.model.graph
         self.constants = {t.name: t for t in graph.initializer}
