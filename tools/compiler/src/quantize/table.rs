@@ -72,18 +72,15 @@ fn evaluator(
             Box::new(move |x| libm::roundf((x + whole) as f32 / to.scale) as i64)
         }
         TableFunction::RescaleFloat => Box::new(rescale_float(from, to)),
-        TableFunction::Logistic => Box::new(move |x| to_code(1.0 / (1.0 + libm::exp(-real(x))))),
-        TableFunction::Tanh => Box::new(move |x| to_code(libm::tanh(real(x)))),
         TableFunction::LogisticTflite => Box::new(move |x| {
             let e = libm::exp(-f64::from(single(x))) as f32;
             from_single(1.0 / (1.0 + e))
         }),
         TableFunction::TanhTflite => Box::new(move |x| from_single(libm::tanh(f64::from(single(x))) as f32)),
-        TableFunction::HardSwish => Box::new(move |x| {
-            let v = real(x);
-            to_code(v * (v + 3.0).clamp(0.0, 6.0) / 6.0)
-        }),
-        TableFunction::Elu
+        TableFunction::Logistic
+        | TableFunction::Tanh
+        | TableFunction::HardSwish
+        | TableFunction::Elu
         | TableFunction::Gelu
         | TableFunction::GeluTanh
         | TableFunction::HardSigmoid
@@ -108,9 +105,12 @@ fn evaluator(
     })
 }
 
-/// The real functions of ONNX that have no rule of their own, evaluated in float64 in the order written.
+/// The real functions, evaluated in float64 in the order written.
 fn activation(function: TableFunction, alpha: f64, beta: f64, x: f64) -> f64 {
     match function {
+        TableFunction::Logistic => 1.0 / (1.0 + libm::exp(-x)),
+        TableFunction::Tanh => libm::tanh(x),
+        TableFunction::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
         TableFunction::Elu if x >= 0.0 => x,
         TableFunction::Elu => alpha * libm::expm1(x),
         TableFunction::Gelu => 0.5 * x * (1.0 + libm::erf(x * core::f64::consts::FRAC_1_SQRT_2)),
