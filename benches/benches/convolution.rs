@@ -21,7 +21,15 @@ struct Data {
     input: Vec<u8>,
 }
 
-fn data(layer: &Layer) -> Data {
+/// What of weights and activations is timed: types, codes of the input.
+const FORMS: [(&str, ElemType, (i32, i32)); 4] = [
+    ("", ElemType::S8, (-128, 127)),
+    (", W4A8", ElemType::S4, (-128, 127)),
+    (", W4A4", ElemType::S4, (-128, -113)),
+    (", 7-bit activations", ElemType::S8, (0, 127)),
+];
+
+fn data(layer: &Layer, (_, weight, (lo, hi)): (&str, ElemType, (i32, i32))) -> Data {
     let depth = if layer.depthwise { 1 } else { layer.input };
     let mut state = 1u32;
     let mut bytes = |count: usize| -> Vec<u8> {
@@ -32,15 +40,22 @@ fn data(layer: &Layer) -> Data {
         (0..count).map(next).collect()
     };
     Data {
-        weights: bytes(layer.output * layer.kernel * layer.kernel * depth),
-        input: bytes(layer.side * layer.side * layer.input),
+        weights: bytes(layer.output * layer.kernel * layer.kernel * depth * weight.bits() / 8),
+        input: bytes(layer.side * layer.side * layer.input)
+            .iter()
+            .map(|&byte| (lo + i32::from(byte) % (hi - lo + 1)) as u8)
+            .collect(),
         bias: vec![100; layer.output],
         multipliers: vec![1_500_000_000; layer.output],
         shifts: vec![40; layer.output],
     }
 }
 
-fn convolution<'a>(layer: &Layer, data: &'a Data) -> Conv<'a> {
+fn convolution<'a>(
+    layer: &Layer,
+    (_, weight, codes): (&str, ElemType, (i32, i32)),
+    data: &'a Data,
+) -> Conv<'a> {
     let axis = Axis {
         input: layer.side,
         output: layer.side.div_ceil(layer.stride),
@@ -55,8 +70,9 @@ fn convolution<'a>(layer: &Layer, data: &'a Data) -> Conv<'a> {
         in_channels: layer.input,
         out_channels: layer.output,
         groups: if layer.depthwise { layer.input } else { 1 },
-        input: Quant { elem: ElemType::S8, zero_point: -128 },
-        weight: Quant { elem: ElemType::S8, zero_point: 0 },
+        input: Quant { elem: ElemType::S8, zero_point: codes.0 },
+        input_codes: codes,
+        weight: Quant { elem: weight, zero_point: 0 },
         weights: &data.weights,
         bias: &data.bias,
         multipliers: &data.multipliers,
@@ -68,16 +84,19 @@ fn convolution<'a>(layer: &Layer, data: &'a Data) -> Conv<'a> {
 
 fn benchmarks(criterion: &mut Criterion) {
     let cpu = Cpu::detect();
-    for layer in LAYERS {
-        let data = data(layer);
-        let conv = convolution(layer, &data);
+    for (layer, form) in LAYERS.iter().flat_map(|layer| FORMS.map(|form| (layer, form))) {
+        if layer.depthwise && form.1 != ElemType::S8 {
+            continue;
+        }
+        let data = data(layer, form);
+        let conv = convolution(layer, form, &data);
         let op = if layer.depthwise { KernelOp::Depthwise } else { KernelOp::Gemm };
         let mut expected = vec![0; conv.rows() * conv.out_channels];
         match op {
             KernelOp::Depthwise => reference::depthwise(&conv, &data.input, &mut expected),
             _ => reference::conv2d(&conv, &data.input, &mut expected),
         }
-        let mut group = criterion.benchmark_group(layer.name);
+        let mut group = criterion.benchmark_group(format!("{}{}", layer.name, form.0));
         group.throughput(Throughput::Elements((conv.rows() * conv.out_channels * conv.depth()) as u64));
         for isa in IsaKind::ALL.into_iter().filter(|&isa| isa != IsaKind::Reference && cpu.has(isa)) {
             let Some(kernel) = (Choice { isa, cpu }).conv(op, &conv) else { continue };

@@ -29,6 +29,8 @@ pub const LAYERS: &[Layer] = &[
     layer("mobilenet_v2 depthwise", 56, 144, 144, 3, 2, true),
     layer("mobilenet_v2 depthwise late", 14, 576, 576, 3, 1, true),
     layer("resnet50 3x3", 56, 64, 64, 3, 1, false),
+    layer("resnet50 1x1 early", 56, 64, 256, 1, 1, false),
+    layer("resnet50 stem", 224, 3, 64, 7, 2, false),
     layer("resnet50 1x1 late", 7, 2048, 512, 1, 1, false),
     layer("resnet50 3x3 late", 7, 512, 512, 3, 1, false),
 ];

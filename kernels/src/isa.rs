@@ -1,12 +1,30 @@
 //! Instruction sets: names, detection, and one private module each with the micro-kernels written for it.
 //!
-//! The modules hold all `unsafe` code of the crate but the call of a kernel in [`crate::registry`]. A module's token (such as `avx2::Avx2`) is made only inside a
-//! kernel entry, whose caller proved that the CPU has the instruction set; owning it is that proof.
+//! The modules hold all `unsafe` code of the crate but the call of a kernel in [`crate::registry`]. A module's token (such
+//! as `avx2::Avx2`) is made only inside a kernel entry, whose caller proved that the CPU has the instruction set; owning it
+//! is that proof.
 
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "intrinsics")]
 pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "intrinsics")]
+pub(crate) mod avx512vnni;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "intrinsics")]
+pub(crate) mod avxvnni;
+#[cfg(target_arch = "aarch64")]
+#[allow(unsafe_code, reason = "intrinsics")]
+pub(crate) mod dotprod;
+#[cfg(target_arch = "aarch64")]
+#[allow(unsafe_code, reason = "intrinsics")]
+pub(crate) mod i8mm;
+#[cfg(target_arch = "aarch64")]
+#[allow(unsafe_code, reason = "intrinsics")]
+pub(crate) mod neon;
 pub(crate) mod portable;
+#[allow(unsafe_code, reason = "instructions by their names")]
+pub mod probe;
 
 /// An instruction set a kernel can be written for, weakest first within a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

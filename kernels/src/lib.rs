@@ -5,6 +5,7 @@
 //! * `ops` holds the fast kernel bodies, written once over the micro-kernels of [`isa`].
 //! * [`registry`] lists every fast kernel, one row each; the runtime, the tests, the benches and `dyadic kernels`
 //!   read that list.
+//! * [`isa::probe`] multiplies as fast as the CPU can, for the benches of `dyadic kernels`.
 //!
 //! Every tensor is a byte slice with an [`ElemType`]; shapes are NHWC, weights OHWI. No function allocates, and
 //! no float type occurs in this crate. A fast kernel that differs from the reference in one bit is a bug.

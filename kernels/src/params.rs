@@ -57,6 +57,8 @@ pub struct Conv<'a> {
     pub groups: usize,
     /// Input type and zero point.
     pub input: Quant,
+    /// Smallest and largest code that the input holds, within its type. Kernels that sum in few bits count on it.
+    pub input_codes: (i32, i32),
     /// Type of the weights (s8, s4 or u8) and their zero point (0 for s8 and s4).
     pub weight: Quant,
     /// OHWI `[out_channels, y.kernel, x.kernel, in_channels / groups]`; two a byte when s4, without padding

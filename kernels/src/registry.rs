@@ -1,4 +1,4 @@
-//! Every kernel with arithmetic, one row each: runtime, tests, benches and `dyadic kernels` read [`KERNELS`]. (What only moves
+//! Every kernel with arithmetic, one row each: runtime, tests, benches and `dyadic kernels` read [`kernels`]. (What only moves
 //! data is in the runtime.)
 //!
 //! A kernel is chosen once, at load: [`Choice`] names what may run and its selectors check the CPU. A
@@ -13,7 +13,10 @@ use crate::params::{
 
 mod rows;
 
-pub use rows::KERNELS;
+/// Every row: for this architecture, and those for others, whose entry is [`Entry::Elsewhere`].
+pub fn kernels() -> impl Iterator<Item = &'static Kernel> {
+    rows::ROWS.iter().copied().flatten()
+}
 
 /// The operation a kernel computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,6 +69,10 @@ pub enum Layout {
     Logical,
     /// Panels of 16 columns, depth in pairs: see [`crate::pack`].
     Panels16x2,
+    /// Panels of 16 columns, depth in quads, with the sum of every column: see [`crate::pack`].
+    Panels16x4,
+    /// Panels of 16 columns, depth in octets, with the sum of every column: see [`crate::pack`].
+    Panels16x8,
     /// Depthwise: channels in blocks of 32, taps in pairs: see [`crate::pack`].
     Depthwise32x2,
 }
@@ -122,6 +129,8 @@ pub enum Entry {
     Resize(ResizeFn),
     /// For [`KernelOp::ArgMax`].
     ArgMax(ArgMaxFn),
+    /// The code is for another architecture.
+    Elsewhere,
 }
 
 /// One row of the registry.
@@ -207,22 +216,27 @@ impl Choice {
             let allowed = self.isa.includes(isa)
                 && self.cpu.has(isa)
                 && (isa == IsaKind::Reference || self.isa != IsaKind::Reference);
-            KERNELS.iter().filter(move |k| allowed && k.op == op && k.isa == isa)
+            kernels().filter(move |k| allowed && k.op == op && k.isa == isa)
         })
     }
 }
 
 /// Writes the selection and the single call of one entry type.
 macro_rules! bind {
-    ($select:ident, $variant:ident, $entry:ty, $params:ty, ($($arg:ident: $type:ty),*)) => {
+    ($select:ident, $all:ident, $variant:ident, $entry:ty, $params:ty, ($($arg:ident: $type:ty),*)) => {
         impl Choice {
             /// The best kernel of `op` for these parameters; `None` when they are not [valid](Valid) or no row accepts
             /// them.
             pub fn $select(self, op: KernelOp, params: &$params) -> Option<Bound<$entry>> {
-                if !params.is_valid() {
-                    return None;
-                }
-                self.candidates(op).find_map(|kernel| match (kernel.entry, kernel.accepts) {
+                self.$all(op, params).next()
+            }
+
+            /// Every kernel of `op` that may run and accepts these parameters, best first; none when they are not
+            /// [valid](Valid).
+            pub fn $all(self, op: KernelOp, params: &$params) -> impl Iterator<Item = Bound<$entry>> {
+                let valid = params.is_valid();
+                self.candidates(op).filter_map(move |kernel| match (kernel.entry, kernel.accepts) {
+                    _ if !valid => None,
                     (Entry::$variant(entry), Accepts::$variant(accepts)) if accepts(params) => {
                         Some(Bound { kernel, entry })
                     }
@@ -250,16 +264,16 @@ macro_rules! bind {
     };
 }
 
-bind!(conv, Conv, ConvFn, Conv,
+bind!(conv, convs, Conv, ConvFn, Conv,
       (weights: &[u8], input: &[u8], rows: Range<usize>, output: &mut [u8], scratch: &mut [u8]));
-bind!(add, Add, AddFn, Add, (first: Option<&[u8]>, second: &[u8], output: &mut [u8]));
-bind!(channel_table, ChannelTable, ChannelTableFn, ChannelTable, (input: Option<&[u8]>, output: &mut [u8]));
-bind!(requantize, Requantize, RequantizeFn, Requantize, (input: &[u8], output: &mut [u8]));
-bind!(average_pool, AveragePool, AveragePoolFn, AveragePool,
+bind!(add, adds, Add, AddFn, Add, (first: Option<&[u8]>, second: &[u8], output: &mut [u8]));
+bind!(channel_table, channel_tables, ChannelTable, ChannelTableFn, ChannelTable, (input: Option<&[u8]>, output: &mut [u8]));
+bind!(requantize, requantizes, Requantize, RequantizeFn, Requantize, (input: &[u8], output: &mut [u8]));
+bind!(average_pool, average_pools, AveragePool, AveragePoolFn, AveragePool,
       (input: &[u8], pixels: Range<usize>, output: &mut [u8]));
-bind!(max_pool, MaxPool, MaxPoolFn, MaxPool, (input: &[u8], pixels: Range<usize>, output: &mut [u8]));
-bind!(mean, Mean, MeanFn, Mean, (input: &[u8], output: &mut [u8]));
-bind!(softmax, Softmax, SoftmaxFn, Softmax, (input: &[u8], output: &mut [u8]));
-bind!(resize, Resize, ResizeFn, Resize, (input: &[u8], rows: Range<usize>, output: &mut [u8]));
-bind!(table, Table, TableFn, [u8; 256], (input: Option<&[u8]>, output: &mut [u8]));
-bind!(argmax, ArgMax, ArgMaxFn, ArgMax, (input: &[u8], outer: Range<usize>, output: &mut [u8]));
+bind!(max_pool, max_pools, MaxPool, MaxPoolFn, MaxPool, (input: &[u8], pixels: Range<usize>, output: &mut [u8]));
+bind!(mean, means, Mean, MeanFn, Mean, (input: &[u8], output: &mut [u8]));
+bind!(softmax, softmaxes, Softmax, SoftmaxFn, Softmax, (input: &[u8], output: &mut [u8]));
+bind!(resize, resizes, Resize, ResizeFn, Resize, (input: &[u8], rows: Range<usize>, output: &mut [u8]));
+bind!(table, tables, Table, TableFn, [u8; 256], (input: Option<&[u8]>, output: &mut [u8]));
+bind!(argmax, argmaxes, ArgMax, ArgMaxFn, ArgMax, (input: &[u8], outer: Range<usize>, output: &mut [u8]));

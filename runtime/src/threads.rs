@@ -1,12 +1,16 @@
 //! Worker threads: started and pinned once, one of them leads.
 //!
 //! A session with `N` threads has `N` workers. One of them, the leader, waits for an executor, runs its steps and
-//! hands it back; it splits a step by nested `rayon::join`, which allocates nothing inside the pool. The caller only
-//! waits. The executor changes hands as a box in a slot, so neither side allocates and no memory is shared.
+//! hands it back; it splits a step by nested `rayon::join`, which allocates nothing inside the pool. The others look for
+//! its bands all the time while steps run: a worker that sleeps needs tens of microseconds to come, which is what a step
+//! takes. The caller only waits. The executor changes hands as a box in a slot, so neither side allocates and no memory is
+//! shared.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -25,10 +29,25 @@ enum Slot {
     Stop,
 }
 
-/// The slot and the number of living workers.
+/// Whether there may be bands for the helpers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    None,
+    Now,
+    NeverAgain,
+}
+
+/// How long a helper stays awake after a run: the next one often follows at once.
+const GRACE: Duration = Duration::from_micros(50);
+
+/// What caller, leader and helpers tell each other, and the number of living workers.
 struct Shared {
     slot: Mutex<Slot>,
     slot_changed: Condvar,
+    work: Mutex<Work>,
+    work_changed: Condvar,
+    /// Whether `work` is [`Work::Now`], for those who look all the time.
+    working: AtomicBool,
     alive: Mutex<usize>,
     alive_changed: Condvar,
 }
@@ -68,10 +87,42 @@ impl Shared {
             Slot::Empty | Slot::Done(..) => Err(slot),
         };
         while let Some((mut executor, steps)) = self.take(next) {
+            self.announce(Work::Now);
             // The executor is plain bytes and stays valid whatever a step left undone.
             let run = AssertUnwindSafe(|| executor.run(steps, &parallel));
             let panicked = catch_unwind(run).is_err();
+            self.announce(Work::None);
             self.put(Slot::Done(executor, panicked));
+        }
+        self.announce(Work::NeverAgain);
+    }
+
+    fn announce(&self, work: Work) {
+        self.working.store(work == Work::Now, Ordering::Relaxed);
+        *lock(&self.work) = work;
+        self.work_changed.notify_all();
+    }
+
+    /// Computes bands of the leader's steps until there will be none any more.
+    fn help(&self) {
+        loop {
+            let mut work = lock(&self.work);
+            while *work == Work::None {
+                work = wait(&self.work_changed, work);
+            }
+            if *work == Work::NeverAgain {
+                return;
+            }
+            drop(work);
+            let mut last = Instant::now();
+            while last.elapsed() < GRACE {
+                if rayon::yield_now() == Some(rayon::Yield::Executed) || self.working.load(Ordering::Relaxed)
+                {
+                    last = Instant::now();
+                }
+                // Not a spin: with fewer cores than threads the leader needs this one.
+                std::thread::yield_now();
+            }
         }
     }
 }
@@ -118,6 +169,9 @@ impl Workers {
         let shared = Arc::new(Shared {
             slot: Mutex::new(Slot::Empty),
             slot_changed: Condvar::new(),
+            work: Mutex::new(Work::None),
+            work_changed: Condvar::new(),
+            working: AtomicBool::new(false),
             alive: Mutex::new(0),
             alive_changed: Condvar::new(),
         });
@@ -136,6 +190,17 @@ impl Workers {
         for (thread, _) in pinned.iter().enumerate().filter(|(_, pinned)| !**pinned) {
             warnings.push(Warning::NotPinned { thread, core: cores[thread] });
         }
+        // All helpers are at work before the leader is: one that waited in a queue could be taken up by a leader that waits
+        // for a band, and would not come back to it.
+        let started = Arc::new(Barrier::new(threads));
+        for _ in 1..threads {
+            let (helper, started) = (Arc::clone(&shared), Arc::clone(&started));
+            pool.spawn(move || {
+                started.wait();
+                helper.help();
+            });
+        }
+        started.wait();
         let leader = Arc::clone(&shared);
         pool.spawn(move || leader.lead(threads));
         Ok(Workers { shared, pool: Some(pool) })

@@ -5,6 +5,8 @@
 #
 #   . tools/arm/env.sh
 #   cargo test --release --target aarch64-unknown-linux-gnu -p dyadic-kernels
+#
+# With --llvm also LLVM's machine-code analyzer and disassembler, for tools/arm/cycles.sh.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 
@@ -16,8 +18,10 @@ if ! dpkg --print-foreign-architectures | grep -qx arm64; then
   apt-get update -qq
 fi
 
+packages='gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static libc6:arm64 libgcc-s1:arm64'
+if [ "${1:-}" = --llvm ]; then packages="$packages llvm-22"; fi
 missing=''
-for package in gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static libc6:arm64 libgcc-s1:arm64; do
+for package in $packages; do
   installed "$package" || missing="$missing $package"
 done
 if [ -n "$missing" ]; then

@@ -42,18 +42,38 @@ pub(crate) fn load_8x32(values: &[i32], rest: i32) -> __m256i {
     unsafe { _mm256_loadu_si256(lanes.as_ptr().cast()) }
 }
 
+/// Swaps values 1 and 2 of every four: from rounded order to that of the lanes, and back.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(crate) fn in_order(values: __m256i) -> __m256i {
+    _mm256_shuffle_epi32::<0b11_01_10_00>(values)
+}
+
+/// The high 32 bits of the products of even lanes and of odd ones, in rounded order.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn high_halves(even: __m256i, odd: __m256i) -> __m256i {
+    // One `vshufps` in the code made: it takes words of two vectors, and only its intrinsic has floats in its name.
+    let [even, odd] = [even, odd].map(|product| _mm256_shuffle_epi32::<0b11_01_11_01>(product));
+    _mm256_blend_epi32::<0b11001100>(even, odd)
+}
+
 /// Dyadic factors of eight lanes: [`Factors::scale_up`], then [`Factors::round`], is [`crate::requant::rescale`],
 /// exact for every accumulator when the output has 16 bits or fewer. An accumulator is shifted left when the factor is so
 /// large that the forms below need it, after being clamped to what the shift keeps. A clamped value is off the
 /// 16-bit range on either side of the clamp: its product with a multiplier of 2^30 or more is 2^28 - 2^14 at the least.
+///
+/// Products of even lanes and of odd lanes come in two vectors. The high halves of both are taken out in one shuffle, which
+/// leaves them in another order: *rounded order*, where a half of four lanes holds values 0, 2, 1, 3. [`in_order`] undoes it;
+/// narrowing to bytes does so on the way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Factors {
     multiplier: __m256i,
     /// The multipliers of the odd lanes, in the even lanes.
     multiplier_odd: __m256i,
-    /// Right shift after the product.
+    /// Right shift after the product, in rounded order.
     right: __m256i,
-    /// One rounding: `2^(right - 1)`. Two: `2^right - 1`.
+    /// One rounding: `2^(right - 1)`. Two: `2^right - 1`. In rounded order.
     round: __m256i,
     /// Left shift before the product, and the largest accumulator it keeps.
     left: __m256i,
@@ -83,8 +103,8 @@ impl Factors {
         Factors {
             multiplier,
             multiplier_odd: _mm256_srli_epi64::<32>(multiplier),
-            right,
-            round,
+            right: in_order(right),
+            round: in_order(round),
             left,
             limit: _mm256_srlv_epi32(_mm256_set1_epi32(i32::MAX), left),
             any_left: _mm256_testz_si256(left, left) == 0,
@@ -106,7 +126,7 @@ impl Factors {
         _mm256_sllv_epi32(kept, self.left)
     }
 
-    /// The rounding of scaled-up accumulators: a [`Rounding`] as a constant.
+    /// The rounding of scaled-up accumulators, in rounded order: a [`Rounding`] as a constant.
     #[inline]
     #[target_feature(enable = "avx2")]
     pub(crate) fn round<const ROUNDING: u8>(&self, acc: __m256i) -> __m256i {
@@ -124,8 +144,7 @@ impl Factors {
     fn round_once(&self, acc: __m256i) -> __m256i {
         let even = _mm256_mul_epi32(acc, self.multiplier);
         let odd = _mm256_mul_epi32(_mm256_srli_epi64::<32>(acc), self.multiplier_odd);
-        let high = _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd);
-        _mm256_srav_epi32(_mm256_add_epi32(high, self.round), self.right)
+        _mm256_srav_epi32(_mm256_add_epi32(high_halves(even, odd), self.round), self.right)
     }
 
     /// `sgn(acc) * floor((|acc|*m + 2^(s-1)) / 2^s)` of scaled-up accumulators: [`Factors::round_once`] of magnitudes,
@@ -136,9 +155,8 @@ impl Factors {
         let magnitude = _mm256_abs_epi32(acc);
         let even = _mm256_mul_epu32(magnitude, self.multiplier);
         let odd = _mm256_mul_epu32(_mm256_srli_epi64::<32>(magnitude), self.multiplier_odd);
-        let high = _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd);
-        let rounded = _mm256_srlv_epi32(_mm256_add_epi32(high, self.round), self.right);
-        _mm256_sign_epi32(rounded, acc)
+        let rounded = _mm256_srlv_epi32(_mm256_add_epi32(high_halves(even, odd), self.round), self.right);
+        _mm256_sign_epi32(rounded, in_order(acc))
     }
 
     /// `h = floor((acc*m + 2^30) / 2^31)`, then `h / 2^(s-31)` to nearest with ties away from zero, of scaled-up
@@ -149,9 +167,8 @@ impl Factors {
         let half = _mm256_set1_epi64x(1 << 30);
         let even = _mm256_mul_epi32(acc, self.multiplier);
         let odd = _mm256_mul_epi32(_mm256_srli_epi64::<32>(acc), self.multiplier_odd);
-        let even = _mm256_srli_epi64::<31>(_mm256_add_epi64(even, half));
-        let odd = _mm256_slli_epi64::<1>(_mm256_add_epi64(odd, half));
-        let h = _mm256_blend_epi32::<0b1010_1010>(even, odd);
+        let [even, odd] = [even, odd].map(|product| _mm256_slli_epi64::<1>(_mm256_add_epi64(product, half)));
+        let h = high_halves(even, odd);
         // Up when the remainder exceeds one half, a negative value only when it exceeds it by one more.
         let negative = _mm256_srai_epi32::<31>(h);
         let threshold = _mm256_sub_epi32(_mm256_srli_epi32::<1>(self.round), negative);
@@ -185,14 +202,16 @@ impl Narrow {
         }
     }
 
-    /// `clamp(zero_point + value, lo, hi)` of 32 values, `values[0]` holding values 0 to 7. The saturating steps
-    /// change only values that the clamp moves to the same limit.
+    /// `clamp(zero_point + value, lo, hi)` of 32 values, `values[0]` holding values 0 to 7 in rounded order. The saturating
+    /// steps change only values that the clamp moves to the same limit.
     #[inline]
     #[target_feature(enable = "avx2")]
     pub(crate) fn narrow(&self, values: [__m256i; 4]) -> __m256i {
         let words = [self.words(values[0], values[1]), self.words(values[2], values[3])];
-        // 0-3, 8-11, 16-19, 24-27 | 4-7, 12-15, 20-23, 28-31
+        // 0-3, 8-11, 16-19, 24-27 | 4-7, 12-15, 20-23, 28-31, every four in rounded order
         let bytes = _mm256_packs_epi16(words[0], words[1]);
+        let fours = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+        let bytes = _mm256_shuffle_epi8(bytes, _mm256_broadcastsi128_si256(fours));
         let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
         let bytes = _mm256_permutevar8x32_epi32(bytes, order);
         _mm256_xor_si256(_mm256_min_epi8(_mm256_max_epi8(bytes, self.lo), self.hi), self.flip)

@@ -10,6 +10,23 @@ pub(crate) fn accepts(p: &Add) -> bool {
     byte(p.first.elem) && byte(p.second.elem) && byte(p.output.elem)
 }
 
+/// The factor that TFLite gives the input of larger scale.
+pub(crate) const HALF: Dyadic = Dyadic { multiplier: 1 << 30, shift: 31 };
+
+/// What the kernels of whole vectors compute: 8-bit types. Joint: shifts 13 to 42. Separate: from 17. TFLite: input factors of at most 1/2, as they are, and a
+/// sum's factor below 1/2.
+pub(crate) fn accepts_vectors(p: &Add) -> bool {
+    let rule = match p.rule {
+        AddRule::Joint { shift, .. } => (13..=42).contains(&shift),
+        AddRule::Separate { first, second } => first.shift >= 17 && second.shift >= 17,
+        AddRule::Tflite { first, second, sum } => {
+            let below_half = |factor: Dyadic| factor == HALF || factor.shift >= 32;
+            below_half(first) && below_half(second) && sum.shift >= 32
+        }
+    };
+    rule && accepts(p)
+}
+
 /// See [`crate::registry::AddFn`].
 pub(crate) fn add_portable(p: &Add, first: Option<&[u8]>, second: &[u8], output: &mut [u8]) {
     let sign = if p.subtract { -1 } else { 1 };

@@ -5,19 +5,42 @@ use core::ops::Range;
 use crate::geometry::Segment;
 use crate::pack::depthwise::{BLOCK, PAIR_BYTES, block_len, blocks, first_channel, position};
 use crate::params::Conv;
+use crate::requant::Rounding;
 use crate::types::ElemType;
 
-#[cfg(target_arch = "x86_64")]
-pub(crate) mod avx2;
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(dead_code, reason = "for kernels of whole vectors")
+)]
+pub(crate) mod tiles;
 
 /// Whether the portable kernel computes `p`: 8-bit inputs, outputs of whole bytes, any depth multiplier.
 pub(crate) fn accepts(p: &Conv) -> bool {
     p.groups == p.in_channels && is_byte(p.input.elem) && p.output.elem.bits() >= 8
 }
 
+/// Whether the kernels of whole vectors compute `p`: 8-bit activations, up to [`MAX_TAPS`] taps; with two roundings, accumulators below 2^30.
+pub(crate) fn accepts_tiled(p: &Conv) -> bool {
+    let taps = p.window.taps();
+    let weights = match p.weight.elem {
+        ElemType::U8 | ElemType::S8 | ElemType::S4 => true,
+        ElemType::U4 | ElemType::S16 | ElemType::S32 => false,
+    };
+    let room = (1u32 << 30) - 255 * 255 * taps.min(MAX_TAPS) as u32;
+    let fits = match p.rounding {
+        Rounding::Once => true,
+        Rounding::OnceAway => false,
+        Rounding::Twice => p.bias.iter().all(|bias| bias.unsigned_abs() < room),
+    };
+    accepts(p) && is_byte(p.output.elem) && weights && taps <= MAX_TAPS && fits
+}
+
 pub(crate) fn is_byte(elem: ElemType) -> bool {
     matches!(elem, ElemType::U8 | ElemType::S8)
 }
+
+/// Most taps of a window in a tile.
+pub(crate) const MAX_TAPS: usize = 256;
 
 /// Output pixels that share one decoding of the weights.
 const PIXELS: usize = 8;

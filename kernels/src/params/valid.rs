@@ -88,7 +88,10 @@ impl Valid for Conv<'_> {
         let factors = if raw { 0 } else { self.out_channels };
         // Kernels widen inputs to 9 bits, and proofs bound sums of such.
         let narrow = self.input.elem.bits() <= 8 && self.input.is_valid();
+        let (least, most) = self.input_codes;
+        let codes = self.input.elem.min() <= least && least <= most && most <= self.input.elem.max();
         self.has_valid_weights()
+            && codes
             && self.bias.len() == self.out_channels
             && [self.multipliers.len(), self.shifts.len()] == [factors; 2]
             && narrow

@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use dyadic_kernels::geometry::Axis;
 use dyadic_kernels::isa::{Cpu, IsaKind};
-use dyadic_kernels::registry::{Choice, KERNELS, KernelOp};
+use dyadic_kernels::registry::{Choice, KernelOp, kernels};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
@@ -104,7 +104,7 @@ pub fn left_out(work: usize) -> bool {
 /// One choice for each instruction set of this CPU that has a fast kernel of `op`.
 pub fn fast(op: KernelOp) -> impl Iterator<Item = Choice> {
     let cpu = Cpu::detect();
-    let has_row = move |isa| KERNELS.iter().any(|kernel| kernel.op == op && kernel.isa == isa);
+    let has_row = move |isa| kernels().any(|kernel| kernel.op == op && kernel.isa == isa);
     let isas = IsaKind::ALL.into_iter().filter(move |&isa| isa != IsaKind::Reference && cpu.has(isa));
     isas.filter(move |&isa| has_row(isa)).map(move |isa| Choice { isa, cpu })
 }

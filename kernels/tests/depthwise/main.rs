@@ -92,6 +92,7 @@ impl Case {
             out_channels: outputs,
             groups: self.channels,
             input: self.input,
+            input_codes: (self.input.elem.min(), self.input.elem.max()),
             weight: self.weight,
             weights: &weights,
             bias: &bias,
@@ -138,8 +139,9 @@ impl Case {
     }
 }
 
-fn has_avx2() -> bool {
-    Cpu::detect().has(IsaKind::Avx2)
+/// Kernels of whole vectors that this CPU has.
+fn tiled() -> usize {
+    [IsaKind::Avx2, IsaKind::Neon].into_iter().filter(|&isa| Cpu::detect().has(isa)).count()
 }
 
 #[test]
@@ -148,7 +150,7 @@ fn channels_round_the_block() {
     {
         for (kernel, stride) in [(3, 1), (3, 2), (5, 1)] {
             let names = plain(channels, 9, kernel, stride).check();
-            assert_taken(names.len(), 1 + usize::from(has_avx2()));
+            assert_taken(names.len(), 1 + tiled());
         }
     }
 }
@@ -174,6 +176,15 @@ fn windows_of_every_kind() {
     }
 }
 
+/// As many taps as a window of 3x3 has with its padding tap, and neighbours too.
+#[test]
+fn windows_of_ten_taps() {
+    let row = |kernel| axis(16, kernel, 1, 1, 2);
+    for (height, width) in [(1, 10), (2, 5), (5, 2), (10, 1)] {
+        Case { y: row(height), x: row(width), ..plain(40, 9, 3, 1) }.check();
+    }
+}
+
 /// Outputs of 16 bits and accumulators as they are: the portable kernel takes them on every CPU.
 #[test]
 fn wide_outputs() {
@@ -194,7 +205,7 @@ fn windows_of_many_taps() {
     let wide = |kernel, pad| axis(kernel + 1, kernel, 1, 1, pad);
     let case = plain(33, 4, 3, 1);
     let names = Case { y: wide(16, 3), x: wide(16, 8), ..case.clone() }.check();
-    assert_taken(names.len(), 1 + usize::from(has_avx2()));
+    assert_taken(names.len(), 1 + tiled());
     Case { y: wide(1, 0), x: wide(256, 100), ..case.clone() }.check();
     // One tap more than the vector kernel takes.
     let names = Case { y: wide(1, 0), x: wide(257, 100), ..case }.check();
@@ -221,7 +232,7 @@ fn large_accumulators() {
         let names = case.check();
         names.len()
     };
-    assert_taken(count((1 << 30) - 255 * 255 * 9 - 1), 1 + usize::from(has_avx2()));
+    assert_taken(count((1 << 30) - 255 * 255 * 9 - 1), 1 + tiled());
     assert_taken(count(i32::MAX), 1);
 }
 
@@ -350,6 +361,7 @@ fn packing_is_reversible() {
                     out_channels: channels,
                     groups: channels,
                     input: S8,
+                    input_codes: (-128, 127),
                     weight: Quant { elem, zero_point },
                     weights: &weights,
                     bias: &[],
@@ -388,7 +400,7 @@ fn depth_multipliers() {
     {
         for stride in [1, 2] {
             let names = Case { multiplier, ..plain(channels, 9, 3, stride) }.check();
-            assert_taken(names.len(), 1 + usize::from(has_avx2()));
+            assert_taken(names.len(), 1 + tiled());
         }
     }
 }

@@ -5,7 +5,7 @@ use dyadic_kernels::geometry::{Axis, Window};
 use dyadic_kernels::pack;
 use dyadic_kernels::params::{Conv, Output, Quant};
 use dyadic_kernels::reference;
-use dyadic_kernels::registry::KernelOp;
+use dyadic_kernels::registry::{Bound, ConvFn, KernelOp};
 use dyadic_kernels::requant::Rounding;
 
 use crate::common::{Guarded, Random, fast, left_out};
@@ -42,6 +42,8 @@ pub struct Case {
     pub out_channels: usize,
     pub groups: usize,
     pub input: Quant,
+    /// Codes of the input, if not all of its type.
+    pub codes: Option<(i32, i32)>,
     pub weight: Quant,
     pub rounding: Rounding,
     pub output: Output,
@@ -78,6 +80,7 @@ impl Case {
             out_channels: columns,
             groups: 1,
             input: s8(-3),
+            codes: None,
             weight: s8(0),
             rounding: Rounding::Once,
             output: output(ElemType::S8, 5),
@@ -101,24 +104,61 @@ impl Case {
         reference::conv2d(&p, &buffers.input, &mut expected);
         let mut names = Vec::new();
         for choice in fast(KernelOp::Gemm) {
-            let bound = choice.conv(KernelOp::Gemm, &p).expect("a kernel for every case");
-            let kernel = bound.kernel();
-            assert_eq!(kernel.isa, choice.isa);
-            let mut packed = vec![0xa5; pack::packed_len(kernel.layout, &p)];
-            assert!(pack::pack(kernel.layout, &p, &mut packed), "{self:?}");
-            // The kernel must not look at the logical weights.
-            let fast = Conv { weights: &[], ..p };
-            let mut input = Guarded::copy(&buffers.input);
-            for &cut in cuts.iter().chain(&[usize::MAX]) {
-                let input = &*input.slice();
-                let actual = Case::run(&fast, (kernel.scratch)(&fast), cut, |rows, out, scratch| {
-                    bound.run(&fast, &packed, input, rows, out, scratch);
-                });
-                assert!(actual == expected, "{} in bands of {cut}: {self:?}", kernel.name);
+            let of_isa = |bound: &Bound<ConvFn>| bound.kernel().isa == choice.isa;
+            // An instruction set may leave a case to one that it includes.
+            for bound in choice.convs(KernelOp::Gemm, &p).filter(of_isa) {
+                let kernel = bound.kernel();
+                let mut packed = vec![0xa5; pack::packed_len(kernel.layout, &p)];
+                assert!(pack::pack(kernel.layout, &p, &mut packed), "{self:?}");
+                // The kernel must not look at the logical weights.
+                let fast = Conv { weights: &[], ..p };
+                let mut input = Guarded::copy(&buffers.input);
+                for &cut in cuts.iter().chain(&[usize::MAX]) {
+                    let input = &*input.slice();
+                    let actual = Case::run(&fast, (kernel.scratch)(&fast), cut, |rows, out, scratch| {
+                        bound.run(&fast, &packed, input, rows, out, scratch);
+                    });
+                    assert!(actual == expected, "{} in bands of {cut}: {self:?}", kernel.name);
+                }
+                names.push(kernel.name);
             }
-            names.push(kernel.name);
         }
+        assert!(!names.is_empty(), "a kernel for every case");
         names
+    }
+
+    /// Compares every cut into two parts with the whole, for all kernels of this CPU.
+    pub fn check_columns(&self) {
+        let buffers = Buffers::new(self);
+        let p = buffers.conv(self);
+        let width = p.output.elem.bits() / 8;
+        let mut whole = vec![0; p.rows() * p.out_channels * width];
+        reference::conv2d(&p, &buffers.input, &mut whole);
+        for choice in fast(KernelOp::Gemm) {
+            for bound in choice.convs(KernelOp::Gemm, &p) {
+                let kernel = bound.kernel();
+                let Some(unit) = pack::column_unit(kernel.layout, &p) else { continue };
+                let mut packed = vec![0; pack::packed_len(kernel.layout, &p)];
+                assert!(pack::pack(kernel.layout, &p, &mut packed));
+                for cut in (unit..p.out_channels).step_by(unit) {
+                    for range in [0..cut, cut..p.out_channels] {
+                        let (part, weights) = pack::columns(kernel.layout, &p, &packed, range.clone());
+                        let mut scratch = vec![0; (kernel.scratch)(&p)];
+                        assert_eq!((kernel.scratch)(&part), scratch.len(), "{}", kernel.name);
+                        let mut out = vec![0; p.rows() * range.len() * width];
+                        bound.run(&part, weights, &buffers.input, 0..p.rows(), &mut out, &mut scratch);
+                        let expected = whole.chunks_exact(p.out_channels * width);
+                        let expected: Vec<_> =
+                            expected.flat_map(|row| &row[range.start * width..range.end * width]).collect();
+                        assert!(out.iter().eq(expected), "{} channels {range:?}: {self:?}", kernel.name);
+                    }
+                }
+            }
+        }
+    }
+
+    fn codes(&self) -> (i32, i32) {
+        self.codes.unwrap_or((self.input.elem.min(), self.input.elem.max()))
     }
 
     /// Runs in bands of `cut` rows, each into a buffer with canaries, input, output and scratch at odd addresses.
@@ -156,10 +196,9 @@ impl Buffers {
     pub fn new(case: &Case) -> Buffers {
         let random = &mut Random(case.seed);
         let depth = case.y.kernel * case.x.kernel * case.in_channels / case.groups;
-        let tensor = |random: &mut Random, elem: ElemType, count: usize| {
+        let tensor = |random: &mut Random, elem: ElemType, (lo, hi): (i32, i32), count: usize| {
             let mut bytes = vec![0; elem.bytes(count).unwrap()];
             for i in 0..count {
-                let (lo, hi) = (elem.min(), elem.max());
                 let value = match case.fill {
                     Fill::Random => random.within(lo, hi),
                     Fill::Lowest => lo,
@@ -171,8 +210,13 @@ impl Buffers {
             bytes
         };
         let pixels = case.batch * case.y.input * case.x.input;
-        let input = tensor(random, case.input.elem, pixels * case.in_channels);
-        let weights = tensor(random, case.weight.elem, case.out_channels * depth);
+        let input = tensor(random, case.input.elem, case.codes(), pixels * case.in_channels);
+        let weights = tensor(
+            random,
+            case.weight.elem,
+            (case.weight.elem.min(), case.weight.elem.max()),
+            case.out_channels * depth,
+        );
         let reach = 1 << (8 + depth.ilog2());
         // Now and then so large that the accumulator wraps.
         let mut bias = |_| match random.next() % 16 {
@@ -212,6 +256,7 @@ impl Buffers {
             out_channels: case.out_channels,
             groups: case.groups,
             input: case.input,
+            input_codes: case.codes(),
             weight: case.weight,
             weights: &self.weights,
             bias: &self.bias,

@@ -5,6 +5,7 @@
 mod case;
 #[path = "../common/mod.rs"]
 mod common;
+mod winograd;
 
 use case::{Case, Fill, S4, Scales, output, s8, u8};
 use common::{any_axis, axis};
@@ -12,7 +13,7 @@ use dyadic_kernels::ElemType;
 use dyadic_kernels::geometry::Axis;
 use dyadic_kernels::isa::{Cpu, IsaKind};
 use dyadic_kernels::params::{Output, Quant};
-use dyadic_kernels::registry::{KERNELS, KernelOp};
+use dyadic_kernels::registry::{KernelOp, kernels};
 use dyadic_kernels::requant::Rounding;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -36,17 +37,40 @@ fn matrix_edges() {
                 for columns in [1, 7, 8, 9, 15, 16, 17, 31, 32, 33] {
                     let case = Case { weight, ..Case::matrix(rows, depth, columns) };
                     names.extend(case.check(&[]));
+                    // Activations of seven bits have kernels of their own.
+                    if weight.elem == ElemType::S8 {
+                        let case = Case { input: s8(5), codes: Some((0, 127)), fill: Fill::Ends, ..case };
+                        names.extend(case.check(&[]));
+                    }
                 }
             }
         }
     }
+    names.extend(WEIGHTS.iter().flat_map(|&weight| winograd::case(weight, 7, 16, 16).check(&[])));
     // Every row of the registry that this CPU runs was tested.
-    for kernel in KERNELS.iter().filter(|k| k.op == KernelOp::Gemm && k.isa != IsaKind::Reference) {
+    for kernel in kernels().filter(|k| k.op == KernelOp::Gemm && k.isa != IsaKind::Reference) {
         assert!(
             cfg!(miri) || names.contains(&kernel.name) == Cpu::detect().has(kernel.isa),
             "{}",
             kernel.name
         );
+    }
+}
+
+/// Some output channels alone are what the whole gives for them, with the same scratch.
+#[test]
+fn columns_apart() {
+    for (weight, columns, elem) in [
+        (WEIGHTS[0], 70, ElemType::S8),
+        (S4, 33, ElemType::U8),
+        (u8(77), 48, ElemType::S16),
+        (S4, 20, ElemType::S32),
+    ] {
+        for codes in [None, Some((0, 127))] {
+            let case =
+                Case { weight, input: s8(3), codes, output: output(elem, 0), ..Case::matrix(3, 37, columns) };
+            case.check_columns();
+        }
     }
 }
 
@@ -75,6 +99,44 @@ fn extremes() {
                         case.check(&[]);
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Inputs of fewer codes than their type has, at the ends of these: sums in few bits are folded later.
+#[test]
+fn narrow_codes() {
+    let narrow = [
+        (u8(0), (0, 15)),
+        (u8(7), (0, 100)),
+        (u8(0), (0, 127)),
+        (u8(128), (0, 127)),
+        (u8(0), (0, 129)),
+        (s8(127), (0, 127)),
+        (s8(-1), (0, 127)),
+        (s8(-128), (-128, -113)),
+        (s8(0), (-8, 7)),
+        (u8(200), (0, 0)),
+    ];
+    for (input, codes) in narrow {
+        for weight in WEIGHTS {
+            for fill in [Fill::Lowest, Fill::Highest, Fill::Ends, Fill::Random] {
+                for depth in [9, 64, 1153, 2300] {
+                    let case = Case { weight, input, codes: Some(codes), fill, ..Case::matrix(7, depth, 18) };
+                    case.check(&[]);
+                }
+                let picture = axis(5, 3, 1, 1, 1);
+                Case {
+                    weight,
+                    input,
+                    codes: Some(codes),
+                    fill,
+                    y: picture,
+                    x: picture,
+                    ..Case::matrix(1, 40, 18)
+                }
+                .check(&[]);
             }
         }
     }
@@ -281,7 +343,7 @@ prop_compose! {
         (batch, y, x) in (1..3usize, any_axis(), any_axis()),
         groups in prop_oneof![3 => Just(1usize), 1 => 2..4usize],
         (inputs, outputs) in if cfg!(miri) { (1..3usize, 1..18usize) } else { (1..21usize, 1..41usize) },
-        input in any_output(),
+        (input, narrow) in (any_output(), any::<bool>()),
         weight in any_weight(),
         rounding in select(ROUNDINGS.to_vec()),
         output in any_end(),
@@ -289,9 +351,11 @@ prop_compose! {
         scales in select(vec![Scales::Ordinary, Scales::Wild, Scales::Ties]),
         seed in any::<u64>(),
     ) -> Case {
+        // The clamp of an output is as good a range of codes as any.
+        let codes = narrow.then_some((input.lo, input.hi));
         let input = Quant { elem: input.elem, zero_point: input.zero_point };
         let (in_channels, out_channels) = (groups * inputs, groups * outputs);
-        Case { batch, y, x, in_channels, out_channels, groups, input, weight, rounding, output, fill, scales, seed }
+        Case { batch, y, x, in_channels, out_channels, groups, input, codes, weight, rounding, output, fill, scales, seed }
     }
 }
 
@@ -303,37 +367,46 @@ proptest! {
     }
 }
 
-/// Packing and unpacking: the logical weights come back, and padding that is not zero is refused.
+/// Packing and unpacking: the logical weights come back, and padding that is not zero, or a wrong sum, is refused.
 #[test]
 fn packing_round_trip() {
-    use dyadic_kernels::pack::{pack, packed_len, padding_is_neutral, unpack};
     use dyadic_kernels::registry::Layout;
-    for weight in WEIGHTS {
-        for (groups, depth, columns) in [(1, 1, 1), (1, 9, 17), (2, 4, 16), (3, 5, 3), (1, 64, 32)] {
-            if common::left_out(0) {
-                continue;
+    for layout in [Layout::Panels16x2, Layout::Panels16x4, Layout::Panels16x8] {
+        for weight in WEIGHTS {
+            for (groups, depth, columns) in [(1, 1, 1), (1, 9, 17), (2, 4, 16), (3, 5, 3), (1, 64, 32)] {
+                if !common::left_out(0) {
+                    let shape = Case::matrix(1, groups * depth, groups * columns);
+                    round_trip(layout, &Case { weight, groups, ..shape });
+                }
             }
-            let case = Case { weight, groups, ..Case::matrix(1, groups * depth, groups * columns) };
-            let buffers = case::Buffers::new(&case);
-            let p = buffers.conv(&case);
-            let mut packed = vec![0xff; packed_len(Layout::Panels16x2, &p)];
-            assert!(pack(Layout::Panels16x2, &p, &mut packed));
-            let mut logical = vec![0xff; buffers.weights.len()];
-            assert!(unpack(Layout::Panels16x2, &p, &packed, &mut logical));
-            assert_eq!(logical, buffers.weights);
-            // Each flipped byte either changes the weights or is refused.
-            for i in 0..packed.len() {
-                packed[i] ^= 0x10;
-                let accepted = unpack(Layout::Panels16x2, &p, &packed, &mut logical);
-                assert!(!accepted || logical != buffers.weights, "byte {i}");
-                // All that can be wrong with panels is their padding.
-                assert_eq!(padding_is_neutral(Layout::Panels16x2, &p, &packed), accepted, "byte {i}");
-                packed[i] ^= 0x10;
-            }
-            let short = packed.len() - 1;
-            assert!(!unpack(Layout::Panels16x2, &p, &packed[..short], &mut logical));
-            assert!(!padding_is_neutral(Layout::Panels16x2, &p, &packed[..short]));
-            assert!(!pack(Layout::Panels16x2, &p, &mut packed[..short]));
         }
     }
+}
+
+fn round_trip(layout: dyadic_kernels::registry::Layout, case: &Case) {
+    use dyadic_kernels::pack::{pack, packed_len, padding_is_neutral, unpack};
+    let buffers = case::Buffers::new(case);
+    let p = buffers.conv(case);
+    let mut packed = vec![0xff; packed_len(layout, &p)];
+    assert!(pack(layout, &p, &mut packed));
+    let mut logical = vec![0xff; buffers.weights.len()];
+    assert!(unpack(layout, &p, &packed, &mut logical));
+    assert_eq!(logical, buffers.weights);
+    // Each flipped byte either changes the weights or is refused.
+    let summed = layout != dyadic_kernels::registry::Layout::Panels16x2;
+    for i in 0..packed.len() {
+        packed[i] ^= 0x10;
+        let accepted = unpack(layout, &p, &packed, &mut logical);
+        assert!(!accepted || logical != buffers.weights, "byte {i}");
+        // All that can be wrong with pairs is their padding; elsewhere the sums fit no other weights.
+        assert!(
+            if summed { !accepted } else { padding_is_neutral(layout, &p, &packed) == accepted },
+            "byte {i}"
+        );
+        packed[i] ^= 0x10;
+    }
+    let short = packed.len() - 1;
+    assert!(!unpack(layout, &p, &packed[..short], &mut logical));
+    assert!(!padding_is_neutral(layout, &p, &packed[..short]));
+    assert!(!pack(layout, &p, &mut packed[..short]));
 }

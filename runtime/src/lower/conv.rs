@@ -118,6 +118,7 @@ fn finish(
         out_channels,
         groups,
         input: quant(op.input(0)),
+        input_codes: op.input_codes(0),
         weight: quant(op.input(1)),
         weights: &[],
         bias,

@@ -104,6 +104,12 @@ impl<'v> Operator<'v> {
         elem(elem_of(tensor))
     }
 
+    /// Smallest and largest code of input `index`.
+    pub(super) fn input_codes(&self, index: usize) -> (i32, i32) {
+        let tensor = self.input(index);
+        tensor.code_range(elem_of(tensor))
+    }
+
     /// The extents; their product is below 2^31.
     pub(super) fn dims(&self, tensor: &TensorRecord) -> Vec<usize> {
         tensor.shape().iter().map(|&extent| extent as usize).collect()

@@ -14,7 +14,8 @@ use crate::error::{LoadError, Warning};
 use crate::step::Weights;
 
 /// The layouts that a file may hold, by their numbers there.
-const LAYOUTS: [(u32, Layout); 2] = [(1, Layout::Panels16x2), (2, Layout::Depthwise32x2)];
+const LAYOUTS: [(u32, Layout); 4] =
+    [(1, Layout::Panels16x2), (2, Layout::Depthwise32x2), (3, Layout::Panels16x4), (4, Layout::Panels16x8)];
 
 /// A form of weights that was made at load: tensor, number of the layout (0 for logical), groups. The tensor has the
 /// type and all other extents.

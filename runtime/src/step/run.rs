@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use dyadic_format::AlignedBytes;
 use dyadic_kernels::ElemType;
+use dyadic_kernels::pack;
 use dyadic_kernels::params::{AveragePool, AverageRule, ChannelTable, Conv};
 use dyadic_kernels::reference;
 use dyadic_kernels::registry::Kernel;
@@ -143,9 +144,41 @@ impl ConvStep {
             Weights::Repacked(index) => &context.repacked[*index][..],
         };
         let (params, input) = (self.params(inputs.file, weights), inputs.get(&self.input));
+        // One row has nothing but columns to share out, and its columns are as contiguous as rows are.
+        if bands > 1
+            && params.rows() == 1
+            && let Some(unit) = pack::column_unit(self.kernel.kernel().layout, &params)
+        {
+            return self.run_columns(&params, weights, (input, output), (unit, bands), context);
+        }
         let banded = context.rows(output, params.rows(), bands, self.kernel.kernel());
         banded.run(&|rows, out, scratch| {
             self.kernel.run(&params, weights, input, rows, out, &mut scratch[..self.scratch]);
+        });
+    }
+}
+
+impl ConvStep {
+    /// Bands of whole units of output channels of the one row.
+    fn run_columns(
+        &self,
+        params: &Conv,
+        weights: &[u8],
+        (input, output): (&[u8], &mut [u8]),
+        (unit, bands): (usize, usize),
+        context: &mut Context,
+    ) {
+        let (layout, channels) = (self.kernel.kernel().layout, params.out_channels);
+        let unit_bytes = unit * params.output.elem.bits() / 8;
+        let (parallel, scratch_each) = (context.parallel, context.scratch_each);
+        let units = channels.div_ceil(unit);
+        let bands = bands.min(units);
+        let banded =
+            Banded { parallel, bands, units, unit_bytes, output, scratch: context.scratch, scratch_each };
+        banded.run(&|units, out, scratch| {
+            let range = units.start * unit..channels.min(units.end * unit);
+            let (part, weights) = pack::columns(layout, params, weights, range);
+            self.kernel.run(&part, weights, input, 0..1, out, &mut scratch[..self.scratch]);
         });
     }
 }

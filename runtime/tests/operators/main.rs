@@ -123,6 +123,7 @@ impl ConvCase {
             out_channels: self.out_channels,
             groups: self.groups,
             input: quant(U8, 120),
+            input_codes: (0, 255),
             weight: self.weight,
             weights,
             bias,
@@ -204,9 +205,16 @@ fn padding_alone_under_a_window() {
         .check(Rule::RequantOnce, Rounding::Once);
 }
 
+/// Large enough to be shared out among threads: by rows, and by columns where there is one row.
 #[test]
 fn fully_connected() {
-    let (rows, depth, channels) = (5, 300, 70);
+    for (rows, channels) in [(5, 70), (1, 250)] {
+        fully_connected_of(rows, channels);
+    }
+}
+
+fn fully_connected_of(rows: usize, channels: usize) {
+    let depth = 300;
     let (weights, input) = (bytes(depth * channels, 3), bytes(rows * depth, 4));
     let bias: Vec<i32> = (0..channels as i32).collect();
     let (multipliers, shifts) = (vec![HALF.multiplier; channels], vec![41; channels]);
@@ -234,6 +242,7 @@ fn fully_connected() {
         out_channels: channels,
         groups: 1,
         input: quant(S8, 7),
+        input_codes: (-128, 127),
         weight: quant(S8, 0),
         weights: &weights,
         bias: &bias,

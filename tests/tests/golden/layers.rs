@@ -47,6 +47,7 @@ fn convolutions() {
                 out_channels: weight_shape[0],
                 groups: if depthwise { input_shape[3] } else { case.size("groups") },
                 input: case.quant("type", "zx"),
+                input_codes: (case.quant("type", "zx").elem.min(), case.quant("type", "zx").elem.max()),
                 weight,
                 weights: &weights,
                 bias: &bias,

@@ -71,9 +71,9 @@ impl Network {
         assert_eq!(self.logits.len(), count * classes);
         let fast = isas().into_iter().rfind(|&isa| isa != IsaKind::Reference);
         for isa in isas() {
-            for threads in [1, 2] {
+            for threads in [1, 2, 3] {
                 let count = match isa {
-                    IsaKind::Reference if threads == 2 => continue,
+                    IsaKind::Reference if threads > 1 => continue,
                     IsaKind::Reference => 3,
                     _ if Some(isa) == fast && threads == 1 => count,
                     _ => count.min(200),

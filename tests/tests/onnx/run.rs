@@ -55,7 +55,7 @@ pub fn outputs_of(file: &[u8], import: &ImportOptions, inputs: &[&Array]) -> Vec
     let model = compiled(file, import);
     let mut first: Option<Vec<Array>> = None;
     for isa in isas() {
-        for threads in [1, 2] {
+        for threads in [1, 2, 3] {
             let mut session = session(&model, isa, threads);
             assert_eq!(inputs.len(), model.inputs().len());
             for (index, input) in inputs.iter().enumerate() {

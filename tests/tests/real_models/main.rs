@@ -77,9 +77,9 @@ fn equals_reference_kernels(name: &str, scalar: Scalar) {
             (IsaKind::Reference, Scalar::First) => 1,
             _ => cases(&folder),
         };
-        for threads in [1, 2] {
+        for threads in [1, 2, 3] {
             // The scalar code is the same for every number of threads; the cheap networks show it.
-            if isa == IsaKind::Reference && threads == 2 && scalar != Scalar::All {
+            if isa == IsaKind::Reference && threads > 1 && scalar != Scalar::All {
                 continue;
             }
             let mut session = session(&model, isa, threads);

@@ -20,7 +20,7 @@ pub struct Args {
 pub enum Command {
     /// Classify the built-in sample picture with the built-in sample network, timing every layer
     Demo(Demo),
-    /// Compile a quantized .tflite network to one .dyad file
+    /// Compile a quantized .tflite or .onnx network to one .dyad file
     Compile(Compile),
     /// Run a compiled network on .npy tensors or pictures
     Run(Run),
@@ -32,7 +32,7 @@ pub enum Command {
     Verify(Verify),
     /// Time every layer
     Profile(Profile),
-    /// List the kernels of this program
+    /// List the kernels of this program, or time them
     Kernels(Kernels),
 }
 
@@ -299,7 +299,23 @@ pub struct Profile {
 
 #[derive(Debug, clap::Args)]
 pub struct Kernels {
+    #[command(flatten)]
+    pub isa: Isa,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Time every kernel that runs here, on the shapes of real networks
+    #[arg(long)]
+    pub bench: bool,
+    /// Only lines that hold this text in kernel, layer, shape or types
+    #[arg(long, value_name = "FILTER", requires = "bench")]
+    pub shapes: Option<String>,
+    /// Time of every line; 0 runs each kernel once
+    #[arg(long, value_name = "S", default_value_t = 0.1, value_parser = seconds, requires = "bench")]
+    pub seconds: f64,
+}
+
+fn seconds(text: &str) -> std::result::Result<f64, String> {
+    let valid = |s: &f64| (0.0..=3600.0).contains(s);
+    text.parse().ok().filter(valid).ok_or_else(|| "expected seconds, 0 to 3600".to_string())
 }

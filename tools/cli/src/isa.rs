@@ -1,11 +1,11 @@
 //! Instruction sets as the command speaks of them: only those that kernels were written for.
 
 use dyadic_kernels::isa::IsaKind;
-use dyadic_kernels::registry::KERNELS;
+use dyadic_kernels::registry::kernels;
 
 /// Whether kernels were written for it. A CPU may have more than this program uses.
 pub fn has_kernels(isa: IsaKind) -> bool {
-    KERNELS.iter().any(|kernel| kernel.isa == isa)
+    kernels().any(|kernel| kernel.isa == isa)
 }
 
 /// The instruction set whose kernels run when `chosen` is asked for.
@@ -15,6 +15,14 @@ pub fn used(chosen: IsaKind) -> IsaKind {
     }
     let runs = |isa: &IsaKind| has_kernels(*isa) && chosen.includes(*isa);
     IsaKind::ALL.into_iter().rev().find(runs).unwrap_or(IsaKind::Reference)
+}
+
+/// What the system calls its CPU.
+pub fn cpu_model() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let value = |line: &str| line.split_once(':').map(|(_, value)| value.trim().to_string());
+    let model = text.lines().find(|line| line.starts_with("model name")).and_then(value);
+    model.unwrap_or_else(|| "CPU model unknown".to_string())
 }
 
 #[cfg(test)]

@@ -6,11 +6,11 @@ use dyadic_kernels::geometry::{Axis, Window};
 use dyadic_kernels::isa::IsaKind;
 use dyadic_kernels::pack::{pack as pack_weights, packed_len};
 use dyadic_kernels::params::Conv;
-use dyadic_kernels::registry::{Accepts, KERNELS, KernelOp, Layout};
+use dyadic_kernels::registry::{Accepts, KernelOp, Layout, kernels};
 use dyadic_kernels::requant::Rounding;
 
 use crate::options::Options;
-use crate::records::{Program, conv_constants, output, quant, rounding};
+use crate::records::{Program, codes, conv_constants, output, quant, rounding};
 
 /// Layout numbers of the file.
 pub const fn layout_number(layout: Layout) -> Option<u32> {
@@ -18,6 +18,8 @@ pub const fn layout_number(layout: Layout) -> Option<u32> {
         Layout::Logical => None,
         Layout::Panels16x2 => Some(1),
         Layout::Depthwise32x2 => Some(2),
+        Layout::Panels16x4 => Some(3),
+        Layout::Panels16x8 => Some(4),
     }
 }
 
@@ -26,6 +28,8 @@ pub const fn layout_of(number: u32) -> Option<Layout> {
     match number {
         1 => Some(Layout::Panels16x2),
         2 => Some(Layout::Depthwise32x2),
+        3 => Some(Layout::Panels16x4),
+        4 => Some(Layout::Panels16x8),
         _ => None,
     }
 }
@@ -76,7 +80,7 @@ fn preferred_layout(target: IsaKind, op: KernelOp, conv: &Conv) -> Option<Layout
         _ => false,
     };
     let isas = IsaKind::ALL.into_iter().rev().filter(|&isa| target.includes(isa));
-    let mut rows = isas.flat_map(|isa| KERNELS.iter().filter(move |k| k.isa == isa && k.op == op));
+    let mut rows = isas.flat_map(|isa| kernels().filter(move |k| k.isa == isa && k.op == op));
     rows.find(|k| takes(k.accepts) && k.isa != IsaKind::Reference).map(|k| k.layout)
 }
 
@@ -107,6 +111,7 @@ pub fn convolution<'a>(program: &Program<'a>, op: &OperatorRecord) -> Option<(Ke
         out_channels,
         groups: params.groups as usize,
         input: quant(from),
+        input_codes: codes(from),
         weight: quant(weights),
         weights: program.constant(weights),
         bias,

@@ -76,6 +76,11 @@ impl<'a> Program<'a> {
     }
 }
 
+/// The codes that the quantizer of a tensor gives.
+pub fn codes(tensor: &TensorRecord) -> (i32, i32) {
+    ElemCode::from_number(tensor.elem).map_or((0, 0), |elem| tensor.code_range(elem))
+}
+
 /// The kernels' name of an element type.
 pub fn elem(code: ElemCode) -> ElemType {
     match code {

@@ -10,7 +10,7 @@ use dyadic_kernels::params::Conv;
 
 use crate::pack::{convolution, layout_of};
 use crate::prove::prove;
-use crate::records::{Program, elem_of, interval};
+use crate::records::{Program, codes, elem_of, interval};
 
 mod constants;
 mod rules;
@@ -83,6 +83,15 @@ pub fn certificates(view: &ModelView) -> Vec<String> {
             problems.push(format!(
                 "tensor {number} '{name}': stored range {}..{}, proven {}..{}",
                 record.lo, record.hi, range.0, range.1
+            ));
+        }
+        // Kernels that sum in few bits count on the codes.
+        let (least, most) = codes(record);
+        if range.0 < least || most < range.1 {
+            let name = view.text(record.name);
+            problems.push(format!(
+                "tensor {number} '{name}' may hold {}..{}, beyond its codes {least}..{most}",
+                range.0, range.1
             ));
         }
     }

@@ -3,24 +3,9 @@
 use core::arch::x86_64::*;
 
 use super::bytes::{Finish, Quads, centred_high, load, offset, pairs, products, store};
+use crate::ops::add::HALF;
 use crate::params::{Add, AddRule};
 use crate::requant::Dyadic;
-use crate::types::ElemType;
-
-/// 8-bit types. Joint: shifts 13 to 42. Separate: from 17. TFLite: input factors of at most 1/2, as they are, and a
-/// sum's factor below 1/2.
-pub(crate) fn accepts(p: &Add) -> bool {
-    let byte = |elem| matches!(elem, ElemType::U8 | ElemType::S8);
-    let rule = match p.rule {
-        AddRule::Joint { shift, .. } => (13..=42).contains(&shift),
-        AddRule::Separate { first, second } => first.shift >= 17 && second.shift >= 17,
-        AddRule::Tflite { first, second, sum } => {
-            let below_half = |factor: Dyadic| factor == HALF || factor.shift >= 32;
-            below_half(first) && below_half(second) && sum.shift >= 32
-        }
-    };
-    rule && byte(p.first.elem) && byte(p.second.elem) && byte(p.output.elem)
-}
 
 /// See [`crate::registry::AddFn`].
 #[target_feature(enable = "avx2")]
@@ -148,9 +133,6 @@ impl Once {
         _mm256_sra_epi32(_mm256_add_epi32(high, self.round), self.right)
     }
 }
-
-/// The factor that TFLite gives the input of larger scale.
-const HALF: Dyadic = Dyadic { multiplier: 1 << 30, shift: 31 };
 
 /// TFLite's rule.
 struct Tflite {

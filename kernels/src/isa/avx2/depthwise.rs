@@ -6,13 +6,56 @@
 use core::arch::x86_64::*;
 use core::ops::Range;
 
+use super::Avx2;
 use super::bytes::{self, Finish, Quads, offset, products};
+use crate::ops::depthwise::tiles::{self, DepthwiseIsa, Gather, Run, reach};
 use crate::pack::depthwise::{BLOCK, PAIR_BYTES, first_channel};
 use crate::params::Conv;
 use crate::requant::Rounding;
 
-/// Most taps of a window.
-pub(crate) const MAX_TAPS: usize = 256;
+/// See [`crate::registry::ConvFn`].
+#[target_feature(enable = "avx2")]
+pub(crate) fn depthwise(
+    p: &Conv,
+    packed: &[u8],
+    input: &[u8],
+    rows: Range<usize>,
+    output: &mut [u8],
+    scratch: &mut [u8],
+) {
+    // SAFETY: the target feature of this function.
+    let isa = unsafe { Avx2::new() };
+    tiles::depthwise(isa, p, packed, input, rows, output, scratch);
+}
+
+impl DepthwiseIsa for Avx2 {
+    type Epilogue = Epilogue;
+
+    #[inline(always)]
+    fn epilogue(self, p: &Conv, block: usize, weights: &[u8]) -> Epilogue {
+        // SAFETY: the token proves AVX2.
+        unsafe { Epilogue::new(p, block, weights) }
+    }
+
+    #[inline(always)]
+    fn gather(self, gather: &Gather, source: &[u8], flip: u8, target: &mut [u8]) {
+        // SAFETY: the token proves AVX2.
+        unsafe { gather.copy(source, flip, target) }
+    }
+
+    #[inline(always)]
+    fn compute(
+        self,
+        run: &Run,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        epilogue: &Epilogue,
+        output: &mut [u8],
+    ) {
+        // SAFETY: the token proves AVX2.
+        unsafe { run.compute(rows, columns, epilogue, output) }
+    }
+}
 
 /// The end of the operation for one block of channels, laid out as the vectors that meet it.
 #[derive(Debug)]
@@ -119,32 +162,6 @@ fn in_quads(slots: &[i32; BLOCK]) -> Quads {
     quads
 }
 
-/// Bytes up to the end of the [`BLOCK`] bytes at the last of `counts` positions, at least one on each axis, `steps`
-/// apart. Saturating: a place that wrapped must not pass for one inside.
-fn reach(counts: [usize; 2], steps: [usize; 2]) -> usize {
-    let last = |axis: usize| (counts[axis] - 1).saturating_mul(steps[axis]);
-    last(0).saturating_add(last(1)).saturating_add(BLOCK)
-}
-
-/// One block of channels of a rectangle of outputs.
-#[derive(Debug)]
-pub(crate) struct Run<'a> {
-    /// u8 values.
-    pub(crate) source: &'a [u8],
-    /// Where each tap of the first output lies in `source`, as many as the weights have.
-    pub(crate) taps: &'a [usize],
-    /// Packed weights of the block.
-    pub(crate) weights: &'a [u8],
-    /// Rounding.
-    pub(crate) rounding: Rounding,
-    /// Distance between the inputs of two outputs of a row, and of two rows.
-    pub(crate) step: usize,
-    pub(crate) row: usize,
-    /// Distance between two outputs of a row, and between two rows.
-    pub(crate) output_step: usize,
-    pub(crate) output_row: usize,
-}
-
 impl Run<'_> {
     /// Computes the outputs `columns` of `rows`, 32 bytes each, in ascending order; `output` begins with the first.
     ///
@@ -247,20 +264,6 @@ unsafe fn sums<const PAIRS: usize>(
         }
     }
     acc
-}
-
-/// Rows of pixels of which 32 bytes each are copied side by side.
-#[derive(Debug)]
-pub(crate) struct Gather {
-    /// Rows, at least one.
-    pub(crate) rows: usize,
-    /// Pixels of a row, at least one.
-    pub(crate) pixels: usize,
-    /// Distance between two pixels, and between two rows.
-    pub(crate) pitch: usize,
-    pub(crate) row: usize,
-    /// Distance between two rows of the copy.
-    pub(crate) target_row: usize,
 }
 
 impl Gather {

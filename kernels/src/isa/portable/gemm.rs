@@ -3,7 +3,8 @@
 use core::ops::Range;
 
 use super::Portable;
-use crate::ops::gemm::{Centre, GemmIsa, Tile, Weights};
+use crate::ops::gemm::winograd::{self, WinogradIsa};
+use crate::ops::gemm::{Centre, Form, GemmIsa, Tile, Weights};
 use crate::pack::panels::{COLUMNS, PAIR_BYTES};
 use crate::params::{Conv, Output};
 use crate::requant::{Dyadic, Rounding, rescale};
@@ -24,10 +25,11 @@ pub(crate) struct Columns {
 
 impl GemmIsa for Portable {
     const ROWS: usize = ROWS;
+    const FORM: Form = Form::Words;
     const EXPAND_FROM: usize = 2 * ROWS;
     type Columns = Columns;
 
-    fn columns(self, p: &Conv, channels: Range<usize>) -> Columns {
+    fn columns(self, p: &Conv, channels: Range<usize>, _sums: &[u8]) -> Columns {
         let width = channels.len();
         let mut columns = Columns {
             bias: [0; COLUMNS],
@@ -46,7 +48,7 @@ impl GemmIsa for Portable {
     }
 
     #[inline]
-    fn widen(self, source: &[u8], count: usize, centre: Centre, target: &mut [u8]) {
+    fn convert(self, source: &[u8], count: usize, centre: Centre, target: &mut [u8]) {
         for (&byte, target) in source[..count].iter().zip(target[..2 * count].as_chunks_mut().0) {
             *target = (i16::from(byte ^ centre.flip) - centre.offset).to_le_bytes();
         }
@@ -78,7 +80,7 @@ impl GemmIsa for Portable {
 /// One tile of `MR` rows.
 fn tile<const MR: usize>(t: &Tile, columns: &Columns, output: &mut [u8], pitch: usize) {
     let mut acc = [columns.bias; MR];
-    match t.weights {
+    match *t.weights {
         Weights::Wide(panel) => {
             let (steps, _) = panel.as_chunks::<{ 2 * PAIR_BYTES }>();
             multiply(t, steps, &mut acc, wide_pair);
@@ -131,10 +133,10 @@ fn wide_pair(bytes: &[u8; 2 * PAIR_BYTES]) -> Pair {
 
 /// The runs of the rows of a tile: `MR` slices of pairs.
 fn rows_of_run<'a, const MR: usize>(t: &Tile<'a>, run: usize) -> [&'a [[u8; 4]]; MR] {
-    let a = &t.activations;
+    let a = t.activations;
     core::array::from_fn(|r| {
         let start = t.first[r] + run * a.run_step;
-        a.bytes[start..start + 4 * a.pairs].as_chunks().0
+        a.bytes[start..start + 4 * a.steps].as_chunks().0
     })
 }
 
@@ -146,7 +148,7 @@ fn multiply<const MR: usize, const STEP: usize>(
     acc: &mut [[i32; COLUMNS]; MR],
     read: impl Fn(&[u8; STEP]) -> Pair,
 ) {
-    for (run, steps) in steps.chunks_exact(t.activations.pairs).enumerate() {
+    for (run, steps) in steps.chunks_exact(t.activations.steps).enumerate() {
         let rows = rows_of_run(t, run);
         for (pair, step) in steps.iter().enumerate() {
             multiply_pair(acc, &rows, pair, &read(step));
@@ -156,7 +158,7 @@ fn multiply<const MR: usize, const STEP: usize>(
 
 /// As [`multiply`] with weights of 4 bits: one step holds two pairs of depth positions.
 fn multiply_s4<const MR: usize>(t: &Tile, steps: &[[u8; PAIR_BYTES]], acc: &mut [[i32; COLUMNS]; MR]) {
-    for (run, steps) in steps.chunks_exact(t.activations.pairs / 2).enumerate() {
+    for (run, steps) in steps.chunks_exact(t.activations.steps / 2).enumerate() {
         let rows = rows_of_run(t, run);
         for (step, codes) in steps.iter().enumerate() {
             multiply_pair(acc, &rows, 2 * step, &codes.map(|code| i16::from((code << 4) as i8 >> 4)));
@@ -181,6 +183,58 @@ fn multiply_pair<const MR: usize>(
             *acc = acc.wrapping_add(products);
         }
     }
+}
+
+impl WinogradIsa for Portable {
+    fn raw(self) -> Columns {
+        let output = Output { elem: ElemType::S32, zero_point: 0, lo: i32::MIN, hi: i32::MAX };
+        Columns {
+            bias: [0; COLUMNS],
+            dyadic: [Dyadic { multiplier: 0, shift: 31 }; COLUMNS],
+            rounding: Rounding::Once,
+            output,
+            width: COLUMNS,
+        }
+    }
+
+    fn inputs(
+        self,
+        strip: &[u8],
+        row: usize,
+        pixel: usize,
+        target: &mut [u8],
+        position: usize,
+        bytes: usize,
+    ) {
+        winograd::inputs(strip, row, pixel, target, position, bytes);
+    }
+
+    fn weights(self, panel: &[u8], zero_point: i16, x: usize, target: &mut [u8], step: usize) {
+        winograd::weights(panel, zero_point, x, target, step);
+    }
+
+    fn back(self, products: &[u8], position: usize, sums: &mut [[i32; COLUMNS]], width: usize) {
+        winograd::back(products, position, sums, width);
+    }
+
+    fn end(self, sums: &[[i32; COLUMNS]], columns: &Columns, output: &mut [u8], pitch: usize) {
+        for (sums, output) in sums.iter().zip(output.chunks_mut(pitch)) {
+            let acc = core::array::from_fn(|c| columns.bias[c].wrapping_add(sums[c]));
+            columns.store(&acc, output);
+        }
+    }
+}
+
+/// The `ConvFn` of the portable rows by Winograd's algorithm.
+pub(crate) fn winograd(
+    p: &Conv,
+    packed: &[u8],
+    input: &[u8],
+    rows: Range<usize>,
+    output: &mut [u8],
+    scratch: &mut [u8],
+) {
+    winograd::run(Portable, p, packed, input, rows, output, scratch);
 }
 
 /// The `ConvFn` of the portable rows.

@@ -1,8 +1,9 @@
-//! From input bytes to the 16-bit activations of a block of output pixels.
+//! From input bytes to the activations of a block of output pixels.
 //!
-//! Four ways, chosen by the geometry:
+//! Five ways, chosen by the geometry:
+//! * *input*: a pointwise convolution whose activations are the stored bytes reads these;
 //! * *rows*: a pointwise convolution reads input pixel `i` for output pixel `i`;
-//! * *strip*: the input rows that the block reads are widened once, borders included; the taps of one kernel row
+//! * *strip*: the input rows that the block reads are converted once, borders included; the taps of one kernel row
 //!   then lie together, and a pixel is `y.kernel` runs of that strip. Neighbouring pixels share what they read;
 //! * *patches*: where such a run is short or odd, or its taps lie apart, the `K` activations of every pixel are
 //!   copied together from the strip;
@@ -10,7 +11,7 @@
 
 use core::ops::Range;
 
-use super::{Activations, GemmIsa, MAX_ROWS};
+use super::{Activations, Centre, GemmIsa, MAX_ROWS};
 use crate::pack::panels;
 use crate::params::Conv;
 use crate::types::ElemType;
@@ -27,11 +28,12 @@ const BLOCK_BYTES: usize = 128 << 10;
 const STRIP_BYTES: usize = 512 << 10;
 /// An expanded panel beyond this is not made.
 const EXPANDED_BYTES: usize = 128 << 10;
-/// Runs of fewer pairs cost more in the micro-kernel than their copy.
+/// Runs of fewer steps cost more in the micro-kernel than their copy.
 const SHORT_RUN: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
+    Input,
     Rows,
     Strip,
     Patches,
@@ -62,7 +64,9 @@ pub(super) struct Plan {
     block_rows: usize,
     runs: usize,
     run_step: usize,
-    pairs: usize,
+    steps: usize,
+    /// Bytes of a value.
+    value: usize,
     /// Bytes of an expanded panel; none where it would be too large or no block has use for it.
     expanded: usize,
 }
@@ -80,22 +84,27 @@ pub(super) struct Block {
 impl Plan {
     pub(super) fn new<I: GemmIsa>(p: &Conv) -> Plan {
         let none = Strip { pitch: 0, span: 0, advance: 0, rows: 0 };
-        let pairs = panels::pairs(p);
+        let (kr, value) = (I::KR, I::FORM.bytes());
+        let steps = panels::steps(p, kr);
         if p.window.is_pointwise() && p.groups == 1 {
-            return Plan::copied::<I>(p, Source::Rows, none, row_pitch(p.in_channels));
+            let stored = value == 1 && Centre::of_input(p, I::FORM).flip == 0 && steps * kr == p.in_channels;
+            return match stored {
+                true => Plan::copied::<I>(p, Source::Input, none, p.in_channels),
+                false => Plan::copied::<I>(p, Source::Rows, none, row_pitch(value * p.in_channels)),
+            };
         }
-        let Some(strip) = Strip::new(p) else {
-            return Plan::copied::<I>(p, Source::Gather, none, spread(4 * pairs));
+        let Some(strip) = Strip::new(p, value) else {
+            return Plan::copied::<I>(p, Source::Gather, none, spread(value * kr * steps));
         };
         let run = p.window.x.kernel * p.in_channels;
-        let step = if p.weight.elem == ElemType::S4 { 4 } else { 2 };
+        let step = if p.weight.elem == ElemType::S4 { 2 * kr } else { kr };
         let whole = run.is_multiple_of(step) || p.window.y.kernel == 1;
         if p.window.x.dilation != 1
             || p.groups != 1
             || !whole
-            || (run / 2 < SHORT_RUN && p.window.y.kernel > 1)
+            || (run / kr < SHORT_RUN && p.window.y.kernel > 1)
         {
-            return Plan::copied::<I>(p, Source::Patches, strip, spread(4 * pairs + CHUNK));
+            return Plan::copied::<I>(p, Source::Patches, strip, spread(value * kr * steps + CHUNK));
         }
         // A block that starts inside an output row touches one row more.
         let output_rows = (BLOCK_BYTES / strip.pitch).saturating_sub(strip.span) / strip.advance + 1;
@@ -111,7 +120,8 @@ impl Plan {
             block_rows,
             runs: p.window.y.kernel,
             run_step: p.window.y.dilation * strip.pitch,
-            pairs: pairs / p.window.y.kernel,
+            steps: steps / p.window.y.kernel,
+            value,
             expanded: expanded_bytes::<I>(p, block_rows),
         }
     }
@@ -121,8 +131,9 @@ impl Plan {
         let pixels = if source == Source::Patches { p.window.output_pixels() } else { p.rows() };
         let block_rows = whole_tiles::<I>(BLOCK_BYTES / pitch).min(pixels);
         let strip = strip.for_pixels(p, block_rows);
-        let (pairs, expanded) = (panels::pairs(p), expanded_bytes::<I>(p, block_rows));
-        Plan { source, pitch, strip, block_rows, runs: 1, run_step: 0, pairs, expanded }
+        let (steps, expanded) = (panels::steps(p, I::KR), expanded_bytes::<I>(p, block_rows));
+        let value = I::FORM.bytes();
+        Plan { source, pitch, strip, block_rows, runs: 1, run_step: 0, steps, value, expanded }
     }
 
     fn strip_bytes(&self) -> usize {
@@ -134,7 +145,11 @@ impl Plan {
     }
 
     fn pixel_bytes(&self) -> usize {
-        if self.pitch == 0 { 0 } else { self.pitch.saturating_mul(self.block_rows).saturating_add(SLACK) }
+        if self.pitch == 0 || self.source == Source::Input {
+            0
+        } else {
+            self.pitch.saturating_mul(self.block_rows).saturating_add(SLACK)
+        }
     }
 
     /// Bytes, saturating.
@@ -150,10 +165,19 @@ impl Plan {
         (Scratch { strip, pixels }, &mut rest[..self.expanded])
     }
 
-    /// The activations that [`Plan::fill`] left in the scratch.
-    pub(super) fn activations<'a>(&self, scratch: &'a Scratch) -> Activations<'a> {
-        let bytes = if self.source == Source::Strip { &*scratch.strip } else { &*scratch.pixels };
-        Activations { bytes, runs: self.runs, run_step: self.run_step, pairs: self.pairs }
+    /// The activations that [`Plan::fill`] left in the scratch, or those of the block in the input.
+    pub(super) fn activations<'a>(
+        &self,
+        block: &Block,
+        input: &'a [u8],
+        scratch: &'a Scratch,
+    ) -> Activations<'a> {
+        let bytes = match self.source {
+            Source::Input => &input[block.rows.start * self.pitch..block.rows.end * self.pitch],
+            Source::Strip => &*scratch.strip,
+            Source::Rows | Source::Patches | Source::Gather => &*scratch.pixels,
+        };
+        Activations { bytes, runs: self.runs, run_step: self.run_step, steps: self.steps }
     }
 
     /// The block at the start of `rows`.
@@ -171,7 +195,7 @@ impl Plan {
     pub(super) fn places(&self, p: &Conv, block: &Block) -> Places {
         match self.source {
             Source::Strip => self.strip_places(p, block),
-            Source::Rows | Source::Patches | Source::Gather => {
+            Source::Input | Source::Rows | Source::Patches | Source::Gather => {
                 Places { at: 0, step: self.pitch, left: usize::MAX, width: usize::MAX, row: 0, row_step: 0 }
             }
         }
@@ -180,7 +204,7 @@ impl Plan {
     /// Where in the strip the windows of the block's pixels start.
     fn strip_places(&self, p: &Conv, block: &Block) -> Places {
         let x = &p.window.x;
-        let (step, ox) = (2 * x.stride * p.in_channels, block.pixel % x.output);
+        let (step, ox) = (self.value * x.stride * p.in_channels, block.pixel % x.output);
         let row_step = self.strip.advance * self.strip.pitch;
         Places { at: ox * step, step, left: x.output - ox, width: x.output, row: 0, row_step }
     }
@@ -229,20 +253,20 @@ impl Places {
         }
     }
 
-    /// The next `count` pixels, at most [`MAX_ROWS`]; entries behind them mean nothing.
+    /// The next `count` pixels, at most [`MAX_ROWS`]; entries of `first` behind them mean nothing.
     #[inline]
-    pub(super) fn take(&mut self, count: usize) -> [usize; MAX_ROWS] {
+    pub(super) fn take(&mut self, count: usize, first: &mut [usize; MAX_ROWS]) {
         if count < self.left {
-            let first = core::array::from_fn(|r| self.at + r * self.step);
+            for (r, byte) in first.iter_mut().enumerate() {
+                *byte = self.at + r * self.step;
+            }
             self.at += count * self.step;
             self.left -= count;
-            return first;
+            return;
         }
-        let mut first = [0; MAX_ROWS];
         for byte in &mut first[..count] {
             *byte = self.next();
         }
-        first
     }
 }
 
@@ -254,9 +278,10 @@ pub(super) struct Scratch<'a> {
 
 impl Strip {
     /// `None` where the rows that one output row reads are too many.
-    fn new(p: &Conv) -> Option<Strip> {
+    fn new(p: &Conv, value: usize) -> Option<Strip> {
         let y = &p.window.y;
-        let bytes = strip_width(p).checked_mul(2 * p.in_channels).filter(|&bytes| bytes <= STRIP_BYTES)?;
+        let bytes =
+            strip_width(p).checked_mul(value * p.in_channels).filter(|&bytes| bytes <= STRIP_BYTES)?;
         let pitch = spread(bytes);
         let span = (y.kernel - 1) * y.dilation + 1;
         let advance = y.stride.min(span);
@@ -282,7 +307,8 @@ fn expanded_bytes<I: GemmIsa>(p: &Conv, rows: usize) -> usize {
         ElemType::U8 => 2,
         _ => return 0,
     };
-    let bytes = panels::pairs(p).saturating_mul(factor * panels::PAIR_BYTES);
+    let kr = I::KR;
+    let bytes = panels::steps(p, kr).saturating_mul(factor * kr * panels::COLUMNS);
     if rows < I::EXPAND_FROM || bytes > EXPANDED_BYTES { 0 } else { bytes }
 }
 
@@ -297,10 +323,9 @@ fn spread(bytes: usize) -> usize {
     (bytes.div_ceil(64) | 1) * 64
 }
 
-/// Rows without a gap are widened in one go; not where they would fall into the same cache sets. A micro-kernel
+/// Rows of so many bytes without a gap are converted in one go; not where they would fall into the same cache sets. A micro-kernel
 /// that reads a padded depth runs into the next row; the weights there are zero.
-fn row_pitch(depth: usize) -> usize {
-    let bytes = 2 * depth;
+fn row_pitch(bytes: usize) -> usize {
     if bytes < 512 || !bytes.is_multiple_of(512) { bytes } else { spread(bytes) }
 }
 

@@ -1,9 +1,9 @@
-//! `dyadic kernels`: the registry.
+//! `dyadic kernels`: the registry, and how fast its kernels are here.
 
 use std::io::Write;
 
 use dyadic_kernels::isa::Cpu;
-use dyadic_kernels::registry::{KERNELS, Kernel};
+use dyadic_kernels::registry::{Kernel, kernels};
 use serde_json::json;
 
 use super::Answer;
@@ -12,16 +12,24 @@ use crate::error::Result;
 use crate::isa;
 use crate::table::Table;
 
+mod bench;
+mod clock;
+mod shapes;
+mod work;
+
 pub fn run(args: &Kernels) -> Result<Answer> {
     let cpu = Cpu::detect();
+    if args.bench {
+        return bench::run(args, cpu);
+    }
     let out = &mut std::io::stdout().lock();
     if args.json {
-        let rows: Vec<_> = KERNELS.iter().map(|k| describe(k, cpu)).collect();
+        let rows: Vec<_> = kernels().map(|k| describe(k, cpu)).collect();
         writeln!(out, "{:#}", json!({ "schema": "dyadic-kernels-1", "kernels": rows }))?;
         return Ok(Answer::Yes);
     }
     let mut table = Table::new(&["<name", "<op", "MR", "NR", "KR", "<weights", "<isa", "<here"]);
-    for kernel in KERNELS {
+    for kernel in kernels() {
         let runs = if cpu.has(kernel.isa) { "runs" } else { "no" };
         let tile = kernel.tile;
         table.row(vec![

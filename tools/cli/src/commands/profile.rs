@@ -12,7 +12,7 @@ use crate::{isa, load, progress};
 
 mod export;
 mod print;
-mod ticks;
+pub mod ticks;
 
 use ticks::Ticks;
 

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 mod compile;
 mod eval;
 mod inspect;
+mod kernels;
 mod networks;
 mod profile;
 mod run;

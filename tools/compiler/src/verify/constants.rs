@@ -4,7 +4,7 @@ use dyadic_format::operator::{
     AddParams, ChannelTableParams, ConvParams, MulParams, NO_TABLE, PoolParams, ScaleProduct, TableFunction,
     TableParams,
 };
-use dyadic_format::{ElemCode, ModelView, OpKind, OperatorRecord, Params, Rule, TensorRecord};
+use dyadic_format::{ModelView, OpKind, OperatorRecord, Params, Rule, TensorRecord};
 use dyadic_kernels::requant::Dyadic;
 
 use super::{rules, scale, side};
@@ -14,12 +14,7 @@ use crate::options::contract_of;
 use crate::quantize::dyadic::FactorError;
 use crate::quantize::scale::{argument_from_words, from_record};
 use crate::quantize::{Contract, factors, table};
-use crate::records::elem_of;
-
-/// The codes that the quantizer of a tensor gives.
-fn codes(tensor: &TensorRecord) -> (i32, i32) {
-    ElemCode::from_number(tensor.elem).map_or((0, 0), |elem| tensor.code_range(elem))
-}
+use crate::records::{codes, elem_of};
 
 /// Every operator whose constants do not follow from its scales.
 pub fn check(view: &ModelView) -> Vec<String> {

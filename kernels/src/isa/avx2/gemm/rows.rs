@@ -2,8 +2,8 @@
 
 use core::arch::x86_64::*;
 
-use super::Columns;
-use crate::isa::avx2::{Factors, Narrow, ONCE, ONCE_AWAY, TWICE};
+use super::{Accumulators, Columns};
+use crate::isa::avx2::{Narrow, ONCE, ONCE_AWAY, TWICE, in_order};
 use crate::pack::panels::COLUMNS;
 use crate::params::Output;
 use crate::requant::Rounding;
@@ -70,58 +70,68 @@ impl Columns {
         }
     }
 
-    /// Rescales and narrows two rows: 16 bytes each.
+    /// Rescales, narrows and stores two rows of a tile of 16 columns none of which scales up.
+    ///
+    /// # Safety
+    /// 16 bytes from `output` and from one `pitch` further are writable.
     #[inline]
     #[target_feature(enable = "avx2")]
-    pub(super) fn bytes<const HALVES: usize>(
+    pub(super) unsafe fn finish_two<const ROUNDING: u8>(
         &self,
         narrow: &Narrow,
-        first: [__m256i; HALVES],
-        second: [__m256i; HALVES],
-    ) -> __m256i {
+        [first, second]: [[__m256i; 2]; 2],
+        output: *mut u8,
+        pitch: usize,
+    ) {
+        let both = narrow.narrow([
+            self.factors[0].round::<ROUNDING>(first[0]),
+            self.factors[1].round::<ROUNDING>(first[1]),
+            self.factors[0].round::<ROUNDING>(second[0]),
+            self.factors[1].round::<ROUNDING>(second[1]),
+        ]);
+        // SAFETY: the caller's promise.
+        unsafe {
+            _mm_storeu_si128(output.cast(), _mm256_castsi256_si128(both));
+            _mm_storeu_si128(output.add(pitch).cast(), _mm256_extracti128_si256::<1>(both));
+        }
+    }
+
+    /// Rescales a tile in place, to rounded order. One half at a time, so that its factors stay in registers.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(super) fn rescale<const MR: usize, const HALVES: usize>(&self, acc: &mut Accumulators<MR, HALVES>) {
         match self.rounding {
-            Rounding::Once => self.narrowed::<HALVES, ONCE>(narrow, first, second),
-            Rounding::Twice => self.narrowed::<HALVES, TWICE>(narrow, first, second),
-            Rounding::OnceAway => self.narrowed::<HALVES, ONCE_AWAY>(narrow, first, second),
+            Rounding::Once => self.rescale_by::<MR, HALVES, ONCE>(acc),
+            Rounding::Twice => self.rescale_by::<MR, HALVES, TWICE>(acc),
+            Rounding::OnceAway => self.rescale_by::<MR, HALVES, ONCE_AWAY>(acc),
         }
     }
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn narrowed<const HALVES: usize, const ROUNDING: u8>(
+    fn rescale_by<const MR: usize, const HALVES: usize, const ROUNDING: u8>(
         &self,
-        narrow: &Narrow,
-        mut first: [__m256i; HALVES],
-        mut second: [__m256i; HALVES],
-    ) -> __m256i {
+        acc: &mut Accumulators<MR, HALVES>,
+    ) {
         for half in 0..HALVES {
-            let factors = &self.factors[half];
-            first[half] = self.rescaled::<ROUNDING>(factors, first[half]);
-            second[half] = self.rescaled::<ROUNDING>(factors, second[half]);
+            let factors = self.factors[half];
+            if factors.scales_up() {
+                acc.iter_mut().for_each(|row| row[half] = factors.scale_up(row[half]));
+            }
+            for row in &mut *acc {
+                row[half] = factors.round::<ROUNDING>(row[half]);
+            }
         }
-        narrow.narrow([first[0], first[HALVES - 1], second[0], second[HALVES - 1]])
     }
+}
 
-    #[inline]
+impl Words {
+    /// One row of rescaled values, in rounded order, as words, which `output` has room for.
     #[target_feature(enable = "avx2")]
-    fn rescaled<const ROUNDING: u8>(&self, factors: &Factors, acc: __m256i) -> __m256i {
-        factors.round::<ROUNDING>(if self.scaled_up { factors.scale_up(acc) } else { acc })
-    }
-
-    /// One row of 16- or 32-bit outputs, which `output` has room for.
-    #[target_feature(enable = "avx2")]
-    pub(super) fn store_wide<const HALVES: usize>(&self, mut row: [__m256i; HALVES], output: &mut [u8]) {
-        let End::Words(words) = &self.end else { return store_lanes(row, output) };
-        for (half, lanes) in row.iter_mut().enumerate() {
-            let factors = &self.factors[half];
-            *lanes = words.finish(match self.rounding {
-                Rounding::Once => self.rescaled::<ONCE>(factors, *lanes),
-                Rounding::Twice => self.rescaled::<TWICE>(factors, *lanes),
-                Rounding::OnceAway => self.rescaled::<ONCE_AWAY>(factors, *lanes),
-            });
-        }
+    pub(super) fn store<const HALVES: usize>(&self, row: [__m256i; HALVES], output: &mut [u8]) {
+        let [first, second] = [row[0], row[HALVES - 1]].map(|values| self.finish(in_order(values)));
         // Words 0-3, 8-11 | 4-7, 12-15, then in order.
-        let packed = _mm256_packs_epi32(row[0], row[HALVES - 1]);
+        let packed = _mm256_packs_epi32(first, second);
         store_lanes([_mm256_permute4x64_epi64::<0b11_01_10_00>(packed)], output);
     }
 }
@@ -129,7 +139,7 @@ impl Columns {
 /// The first bytes of some vectors, as many as `output` has.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn store_lanes<const COUNT: usize>(lanes: [__m256i; COUNT], output: &mut [u8]) {
+pub(super) fn store_lanes<const COUNT: usize>(lanes: [__m256i; COUNT], output: &mut [u8]) {
     let mut bytes = [[0u8; 32]; COUNT];
     for (bytes, lanes) in bytes.iter_mut().zip(lanes) {
         // SAFETY: 32 writable bytes.

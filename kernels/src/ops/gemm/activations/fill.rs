@@ -1,11 +1,13 @@
-//! Widening the activations of a block into the scratch.
+//! Bringing the activations of a block together in the scratch.
+
+use core::ops::Range;
 
 use super::{Block, CHUNK, Plan, Scratch, Source, strip_width};
-use crate::ops::gemm::{Centre, GemmIsa};
+use crate::ops::gemm::{Centre, Form, GemmIsa};
 use crate::params::Conv;
 
 impl Plan {
-    /// Widens the activations that the pixels of the block read of channel group `group`.
+    /// Converts the activations that the pixels of the block read of channel group `group`.
     pub(in crate::ops::gemm) fn fill<I: GemmIsa>(
         &self,
         isa: I,
@@ -16,6 +18,7 @@ impl Plan {
         scratch: &mut Scratch,
     ) {
         match self.source {
+            Source::Input => {}
             Source::Rows => self.fill_rows(isa, p, block, input, scratch.pixels),
             Source::Strip => self.fill_strip(isa, p, block, input, scratch.strip),
             Source::Patches => {
@@ -35,24 +38,26 @@ impl Plan {
     }
 
     fn fill_rows<I: GemmIsa>(&self, isa: I, p: &Conv, block: &Block, input: &[u8], target: &mut [u8]) {
-        let (depth, centre) = (p.in_channels, Centre::of_input(p));
-        if self.pitch == 2 * depth {
-            isa.widen(&input[block.rows.start * depth..], block.rows.len() * depth, centre, target);
+        let (depth, centre) = (p.in_channels, Centre::of_input(p, I::FORM));
+        if self.pitch == self.value * depth {
+            isa.convert(&input[block.rows.start * depth..], block.rows.len() * depth, centre, target);
             return;
         }
         for (i, pixel) in block.rows.clone().enumerate() {
             let target = &mut target[i * self.pitch..];
-            isa.widen(&input[pixel * depth..], depth, centre, target);
+            isa.convert(&input[pixel * depth..], depth, centre, target);
         }
     }
 
-    /// Widens the input rows that the block reads, zero where they leave the picture.
+    /// Converts the input rows that the block reads, the zero point where they leave the picture.
     fn fill_strip<I: GemmIsa>(&self, isa: I, p: &Conv, block: &Block, input: &[u8], strip: &mut [u8]) {
-        let (y, x, centre) = (&p.window.y, &p.window.x, Centre::of_input(p));
+        let (y, x, centre) = (&p.window.y, &p.window.x, Centre::of_input(p, I::FORM));
+        let padding = padding::<I>(centre);
         let (first, last) = (block.pixel / x.output, (block.pixel + block.rows.len() - 1) / x.output);
         let left = x.pad.min(strip_width(p));
         let inside = x.input.min(strip_width(p) - left);
-        let (from, to) = (2 * left * p.in_channels, 2 * (left + inside) * p.in_channels);
+        let pixel = self.value * p.in_channels;
+        let (from, to) = (left * pixel, (left + inside) * pixel);
         for i in 0..self.strip.rows_of(last - first + 1) {
             // Rows between the windows of two output rows are left out.
             let row = if y.stride > self.strip.span {
@@ -62,20 +67,20 @@ impl Plan {
             };
             let target = &mut strip[i * self.strip.pitch..];
             let Some(iy) = row.checked_sub(y.pad).filter(|&iy| iy < y.input) else {
-                target[..self.strip.pitch].fill(0);
+                target[..self.strip.pitch].fill(padding);
                 continue;
             };
             let start = (block.picture * y.input + iy) * x.input * p.in_channels;
-            zero(target, 0, from);
-            isa.widen(&input[start..], inside * p.in_channels, centre, &mut target[from..]);
-            zero(target, to, self.strip.pitch);
+            fill(target, 0..from, padding);
+            isa.convert(&input[start..], inside * p.in_channels, centre, &mut target[from..]);
+            fill(target, to..self.strip.pitch, padding);
         }
     }
 
     /// Copies the activations of every pixel together, tap by tap, for the pixels of one output row at a time.
     fn copy_patches(&self, p: &Conv, group: usize, block: &Block, strip: &[u8], target: &mut [u8]) {
         let (y, x) = (&p.window.y, &p.window.x);
-        let depth = 2 * p.group_channels();
+        let depth = self.value * p.group_channels();
         // Taps that lie together are copied at once.
         let together = x.dilation == 1 && p.groups == 1;
         let (runs, run) = if together { (1, x.kernel * depth) } else { (x.kernel, depth) };
@@ -89,7 +94,7 @@ impl Plan {
                 let (ky, kx) = (tap / runs, tap % runs);
                 let from = first
                     + ky * y.dilation * self.strip.pitch
-                    + 2 * kx * x.dilation * p.in_channels
+                    + self.value * kx * x.dilation * p.in_channels
                     + group * depth;
                 let window = Window { from, step: places.step, to: tap * run, len: run };
                 copy_windows(strip, window, pixels, self.pitch);
@@ -119,31 +124,37 @@ fn copy_windows(source: &[u8], window: Window, pixels: &mut [u8], pitch: usize) 
     }
 }
 
-/// `bytes[from..to] = 0`; mostly there is nothing to do.
+/// `bytes[range] = value`; mostly there is nothing to do.
 #[inline]
-fn zero(bytes: &mut [u8], from: usize, to: usize) {
-    if from < to {
-        bytes[from..to].fill(0);
+fn fill(bytes: &mut [u8], range: Range<usize>, value: u8) {
+    if range.start < range.end {
+        bytes[range].fill(value);
     }
 }
 
-/// Widens the activations of output pixel `index`, tap by tap.
+/// Every byte of an activation that stands for real zero.
+fn padding<I: GemmIsa>(centre: Centre) -> u8 {
+    if I::FORM == Form::Words { 0 } else { centre.offset as u8 }
+}
+
+/// Converts the activations of output pixel `index`, tap by tap.
 fn gather<I: GemmIsa>(isa: I, p: &Conv, group: usize, index: usize, input: &[u8], target: &mut [u8]) {
-    let (y, x, centre) = (&p.window.y, &p.window.x, Centre::of_input(p));
+    let (y, x, centre) = (&p.window.y, &p.window.x, Centre::of_input(p, I::FORM));
     let (picture, pixel) = (index / p.window.output_pixels(), index % p.window.output_pixels());
     let (oy, ox) = (pixel / x.output, pixel % x.output);
     let depth = p.group_channels();
+    let bytes = I::FORM.bytes() * depth;
     let mut at = 0;
     for ky in 0..y.kernel {
         for kx in 0..x.kernel {
             let target = &mut target[at..];
-            at += 2 * depth;
+            at += bytes;
             let (Some(iy), Some(ix)) = (y.position(oy, ky), x.position(ox, kx)) else {
-                zero(target, 0, 2 * depth);
+                fill(target, 0..bytes, padding::<I>(centre));
                 continue;
             };
             let source = ((picture * y.input + iy) * x.input + ix) * p.in_channels + group * depth;
-            isa.widen(&input[source..], depth, centre, target);
+            isa.convert(&input[source..], depth, centre, target);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use super::{Measured, Ticks};
 use crate::error::Result;
+use crate::isa;
 use crate::table::Table;
 use crate::text::{hex, shown};
 
@@ -39,13 +40,6 @@ fn shorten(name: &str) -> String {
     }
 }
 
-/// What the system calls its CPU.
-fn cpu_model() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-    let value = |line: &str| line.split_once(':').map(|(_, value)| value.trim().to_string());
-    text.lines().find(|line| line.starts_with("model name")).and_then(value)
-}
-
 impl Measured {
     pub fn print(&self, out: &mut impl Write) -> Result<()> {
         self.print_header(out)?;
@@ -70,7 +64,7 @@ impl Measured {
         let cores: Vec<String> = self.pinned.iter().map(usize::to_string).collect();
         let pinned =
             if cores.is_empty() { "not pinned".into() } else { format!("on cores {}", cores.join(",")) };
-        let cpu = cpu_model().unwrap_or_else(|| "CPU model unknown".to_string());
+        let cpu = isa::cpu_model();
         writeln!(out, "{}, isa {}, {threads} {pinned}", shown(&cpu), self.isa)?;
         let runs = self.whole.count();
         writeln!(

@@ -1,4 +1,4 @@
-//! The walk over the picture for the AVX2 kernel.
+//! The walk over the picture for kernels of whole vectors.
 //!
 //! The output is cut into tiles. For each tile and block of channels the input is gathered, padding included, into
 //! scratch: every tap of every output is then one load at a fixed distance, there are no edges, and all of it stays
@@ -6,33 +6,86 @@
 
 use core::ops::Range;
 
+use super::MAX_TAPS;
 use crate::geometry::Axis;
-use crate::isa::avx2::depthwise::{Epilogue, Gather, MAX_TAPS, Run};
 use crate::pack::depthwise::{BLOCK, block_len, blocks, first_channel};
 use crate::params::Conv;
 use crate::requant::Rounding;
 use crate::types::ElemType;
 
+/// What an instruction set supplies: a token whose existence proves that the CPU has it, and what is done to blocks of
+/// [`BLOCK`] channels.
+pub(crate) trait DepthwiseIsa: Copy {
+    /// The end of the operation for one block of channels, prepared.
+    type Epilogue;
+
+    /// Of block `block` of `p` with its packed weights `weights`, for a source of u8 values (s8 plus 128).
+    fn epilogue(self, p: &Conv, block: usize, weights: &[u8]) -> Self::Epilogue;
+
+    /// Copies the first [`BLOCK`] bytes of every pixel, each byte exclusive-or `flip`.
+    ///
+    /// # Panics
+    /// When a slice is too short.
+    fn gather(self, gather: &Gather, source: &[u8], flip: u8, target: &mut [u8]);
+
+    /// Computes the outputs `columns` of `rows`, [`BLOCK`] bytes each, in ascending order; `output` begins with the first.
+    ///
+    /// # Panics
+    /// When a slice is too short.
+    fn compute(
+        self,
+        run: &Run,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        epilogue: &Self::Epilogue,
+        output: &mut [u8],
+    );
+}
+
+/// One block of channels of a rectangle of outputs.
+#[derive(Debug)]
+pub(crate) struct Run<'a> {
+    /// u8 values.
+    pub(crate) source: &'a [u8],
+    /// Where each tap of the first output lies in `source`, as many as the weights have.
+    pub(crate) taps: &'a [usize],
+    /// Packed weights of the block.
+    pub(crate) weights: &'a [u8],
+    /// Rounding.
+    pub(crate) rounding: Rounding,
+    /// Distance between the inputs of two outputs of a row, and of two rows.
+    pub(crate) step: usize,
+    pub(crate) row: usize,
+    /// Distance between two outputs of a row, and between two rows.
+    pub(crate) output_step: usize,
+    pub(crate) output_row: usize,
+}
+
+/// Rows of pixels of which [`BLOCK`] bytes each are copied side by side.
+#[derive(Debug)]
+pub(crate) struct Gather {
+    /// Rows, at least one.
+    pub(crate) rows: usize,
+    /// Pixels of a row, at least one.
+    pub(crate) pixels: usize,
+    /// Distance between two pixels, and between two rows.
+    pub(crate) pitch: usize,
+    pub(crate) row: usize,
+    /// Distance between two rows of the copy.
+    pub(crate) target_row: usize,
+}
+
+/// Bytes up to the end of the [`BLOCK`] bytes at the last of `counts` positions, at least one on each axis, `steps`
+/// apart. Saturating: a place that wrapped must not pass for one inside.
+pub(crate) fn reach(counts: [usize; 2], steps: [usize; 2]) -> usize {
+    let last = |axis: usize| (counts[axis] - 1).saturating_mul(steps[axis]);
+    last(0).saturating_add(last(1)).saturating_add(BLOCK)
+}
+
 /// Bytes of a gathered tile that are aimed at: most of a first-level cache. One row of outputs may need more.
 const TILE_BYTES: usize = 40 << 10;
 /// Most columns of a tile of whole blocks of channels.
 const TILE_COLUMNS: usize = 64;
-
-/// 8-bit activations, up to [`MAX_TAPS`] taps; with two roundings, accumulators below 2^30.
-pub(crate) fn accepts(p: &Conv) -> bool {
-    let taps = p.window.taps();
-    let weights = match p.weight.elem {
-        ElemType::U8 | ElemType::S8 | ElemType::S4 => true,
-        ElemType::U4 | ElemType::S16 | ElemType::S32 => false,
-    };
-    let room = (1u32 << 30) - 255 * 255 * taps.min(MAX_TAPS) as u32;
-    let fits = match p.rounding {
-        Rounding::Once => true,
-        Rounding::OnceAway => false,
-        Rounding::Twice => p.bias.iter().all(|bias| bias.unsigned_abs() < room),
-    };
-    super::accepts(p) && super::is_byte(p.output.elem) && weights && taps <= MAX_TAPS && fits
-}
 
 /// How the output is cut, and what a tile of it needs.
 struct Tiling {
@@ -74,9 +127,11 @@ pub(crate) fn scratch(p: &Conv) -> usize {
     tiling.bytes(p, tiling.rows).saturating_add(BLOCK)
 }
 
-/// See [`crate::registry::ConvFn`].
-#[target_feature(enable = "avx2")]
-pub(crate) fn depthwise(
+/// The body of every `ConvFn` of this module. It and what it calls is inlined, so that all of it is compiled for the
+/// instruction set of the kernel.
+#[inline(always)]
+pub(crate) fn depthwise<I: DepthwiseIsa>(
+    isa: I,
     p: &Conv,
     packed: &[u8],
     input: &[u8],
@@ -100,8 +155,15 @@ pub(crate) fn depthwise(
         for first in (start..end).step_by(tiling.columns) {
             let columns = first..end.min(first + tiling.columns);
             let at = (row * width + first - rows.start) * p.out_channels;
-            let tile =
-                Tile { p, tiling: &tiling, picture: row / height, oy: row % height, rows: count, columns };
+            let tile = Tile {
+                isa,
+                p,
+                tiling: &tiling,
+                picture: row / height,
+                oy: row % height,
+                rows: count,
+                columns,
+            };
             tile.compute(packed, input, scratch, &mut output[at..]);
         }
         pixel += (count - 1) * width + end - start;
@@ -109,7 +171,8 @@ pub(crate) fn depthwise(
 }
 
 /// A rectangle of output pixels.
-struct Tile<'a> {
+struct Tile<'a, I> {
+    isa: I,
     p: &'a Conv<'a>,
     tiling: &'a Tiling,
     picture: usize,
@@ -140,9 +203,9 @@ impl Inside {
     }
 }
 
-impl Tile<'_> {
+impl<I: DepthwiseIsa> Tile<'_, I> {
     /// `output` begins with the first pixel of the tile.
-    #[target_feature(enable = "avx2")]
+    #[inline(always)]
     fn compute(&self, packed: &[u8], input: &[u8], scratch: &mut [u8], output: &mut [u8]) {
         let (p, channels, taps) = (self.p, self.p.out_channels, self.p.window.taps());
         let tile = &mut scratch[..self.tiling.bytes(p, self.rows)];
@@ -167,11 +230,12 @@ impl Tile<'_> {
                 output_step: self.vector_pixels() * channels,
                 output_row: p.window.x.output * channels,
             };
-            self.run(&run, &Epilogue::new(p, block, weights), &mut output[first..]);
+            self.run(&run, &self.isa.epilogue(p, block, weights), &mut output[first..]);
         }
     }
 
     /// Fills what lies outside the picture.
+    #[inline(always)]
     fn pad(&self, y: &Inside, x: &Inside, tile: &mut [u8]) {
         let padding = self.p.input.zero_point as u8 ^ flip(self.p);
         let pitch = self.tiling.pitch;
@@ -212,7 +276,7 @@ impl Tile<'_> {
     }
 
     /// Copies the input of the output channels from `first` to its place between the padding.
-    #[target_feature(enable = "avx2")]
+    #[inline(always)]
     fn gather(&self, first: usize, [y, x]: [&Inside; 2], input: &[u8], tile: &mut [u8]) {
         let (p, tiling, channels) = (self.p, self.tiling, self.p.in_channels);
         if y.count == 0 || x.count == 0 {
@@ -225,7 +289,7 @@ impl Tile<'_> {
         if channels == p.out_channels && channels >= BLOCK {
             let rows =
                 Gather { rows: y.count, pixels: x.count, pitch: channels, row, target_row: tiling.row };
-            rows.copy(&source[first..], flip(p), target);
+            self.isa.gather(&rows, &source[first..], flip(p), target);
             return;
         }
         let (multiplier, flip) = (p.out_channels / channels, flip(p));
@@ -245,20 +309,20 @@ impl Tile<'_> {
 
     /// The outputs of one block of channels. What a vector writes beyond its pixels belongs to pixels computed
     /// later; where there are none, it goes through a buffer.
-    #[target_feature(enable = "avx2")]
-    fn run(&self, run: &Run, epilogue: &Epilogue, output: &mut [u8]) {
+    #[inline(always)]
+    fn run(&self, run: &Run, epilogue: &I::Epilogue, output: &mut [u8]) {
         let vectors = self.columns.len().div_ceil(self.vector_pixels());
         let length = output.len();
         let room = |from: usize, step| length.checked_sub(from + BLOCK).map_or(0, |rest| rest / step + 1);
         let whole = room((vectors - 1) * run.output_step, run.output_row).min(self.rows);
-        run.compute(0..whole, 0..vectors, epilogue, output);
+        self.isa.compute(run, 0..whole, 0..vectors, epilogue, output);
         for row in whole..self.rows {
             let direct = room(row * run.output_row, run.output_step).min(vectors);
             let at = length.min(row * run.output_row);
-            run.compute(row..row + 1, 0..direct, epilogue, &mut output[at..]);
+            self.isa.compute(run, row..row + 1, 0..direct, epilogue, &mut output[at..]);
             for vector in direct..vectors {
                 let mut bytes = [0; BLOCK];
-                run.compute(row..row + 1, vector..vector + 1, epilogue, &mut bytes);
+                self.isa.compute(run, row..row + 1, vector..vector + 1, epilogue, &mut bytes);
                 let pixels = (self.columns.len() - vector * self.vector_pixels()).min(self.vector_pixels());
                 let output = &mut output[row * run.output_row + vector * run.output_step..];
                 let length = pixels * self.p.out_channels;
@@ -269,6 +333,7 @@ impl Tile<'_> {
 }
 
 /// Fills whole vectors, mostly a few: no call for those.
+#[inline(always)]
 fn fill(bytes: &mut [u8], value: u8) {
     bytes.as_chunks_mut::<BLOCK>().0.iter_mut().for_each(|vector| *vector = [value; BLOCK]);
 }

@@ -1,0 +1,27 @@
+//! x86-64 AVX-512 VNNI.
+
+use super::{Code, quad_row, weights_s4, weights_s8, weights_u8};
+use crate::isa::IsaKind;
+#[cfg(target_arch = "x86_64")]
+use crate::isa::avx512vnni;
+use crate::params::Conv;
+use crate::registry::{Entry, Kernel, Tile};
+
+const ISA: IsaKind = IsaKind::Avx512Vnni;
+
+/// A tile takes two neighbouring panels.
+const fn wide(name: &'static str, accepts: fn(&Conv) -> bool, code: Code) -> Kernel {
+    Kernel { tile: Tile { mr: 8, nr: 32, kr: 4 }, ..quad_row(name, ISA, 8, accepts, code) }
+}
+
+pub(super) const ROWS: &[Kernel] = &[
+    wide("gemm_x8s8_8x32k4_avx512vnni", weights_s8, QUADS),
+    wide("gemm_x8s4_8x32k4_avx512vnni", weights_s4, QUADS),
+    wide("gemm_x8u8_8x32k4_avx512vnni", weights_u8, QUADS),
+];
+
+const QUADS: Code = on!(
+    "x86_64",
+    (Entry::Conv(avx512vnni::conv), crate::ops::gemm::scratch::<avx512vnni::Avx512Vnni>),
+    (Entry::Elsewhere, super::no_scratch)
+);
