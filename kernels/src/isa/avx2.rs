@@ -111,6 +111,13 @@ impl Factors {
         }
     }
 
+    /// Multipliers, right shifts and what is added before them, of eight lanes in their order.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(crate) fn in_lanes(&self) -> [__m256i; 3] {
+        [self.multiplier, in_order(self.right), in_order(self.round)]
+    }
+
     /// Whether any lane needs [`Factors::scale_up`] before its rounding.
     #[inline]
     pub(crate) fn scales_up(&self) -> bool {

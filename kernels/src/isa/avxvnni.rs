@@ -25,10 +25,15 @@ impl AvxVnni {
 
 impl Dot for AvxVnni {
     type Lanes = halves::Lanes;
+    type Columns = Columns;
     const ROWS: usize = quads::ROWS;
 
     fn avx2(self) -> Avx2 {
         self.0
+    }
+
+    fn columns(self, _: &Conv, columns: Columns) -> Columns {
+        columns
     }
 
     #[inline]

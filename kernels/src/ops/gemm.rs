@@ -31,7 +31,7 @@ pub(crate) mod winograd;
 use activations::Plan;
 
 /// Most rows of a tile on any ISA.
-pub(crate) const MAX_ROWS: usize = 8;
+pub(crate) const MAX_ROWS: usize = 14;
 
 /// Activations, read run by run: pixel `i` whose first run starts at byte `o` has run `r` at `o + r * run_step`, `steps`
 /// steps of KR values long. The runs of a pixel in order are its `K` activations.
@@ -58,6 +58,10 @@ pub(crate) struct Tile<'a> {
     pub rows: usize,
     /// Byte at which each pixel's first run starts.
     pub first: [usize; MAX_ROWS],
+    /// Bytes from each pixel to the next where these are the same within the first half of an even number of rows, and within
+    /// the second.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for kernels with more rows than registers"))]
+    pub step: Option<usize>,
     /// One panel.
     pub weights: &'a Weights<'a>,
 }
@@ -166,6 +170,9 @@ impl Form {
 pub(crate) trait GemmIsa: Copy {
     /// MR: rows of a full tile.
     const ROWS: usize;
+
+    /// Most rows of a tile that is not full.
+    const PART_ROWS: usize = Self::ROWS - 1;
 
     /// The activations that the micro-kernel takes.
     const FORM: Form;
@@ -370,15 +377,21 @@ impl<I: GemmIsa> Job<'_, I> {
         let mut places = self.plan.places(p, self.block);
         let count = self.block.rows.len();
         let (activations, weights) = (&self.activations, &weights);
-        let mut tile = Tile { activations, rows: 0, first: [0; MAX_ROWS], weights };
-        for row in (0..count).step_by(I::ROWS) {
-            tile.rows = I::ROWS.min(count - row);
-            places.take(tile.rows, &mut tile.first);
+        let mut tile = Tile { activations, rows: 0, first: [0; MAX_ROWS], step: None, weights };
+        let mut row = 0;
+        while row < count {
+            tile.rows = match count - row {
+                left if left >= I::ROWS => I::ROWS,
+                left if left > I::PART_ROWS => left.div_ceil(2),
+                left => left,
+            };
+            tile.step = places.take(tile.rows, &mut tile.first);
             let output = &mut output[row * pitch + first..];
             match second {
                 Some(second) => self.isa.pair(&tile, columns, second, output, pitch),
                 None => self.isa.tile(&tile, columns, output, pitch),
             }
+            row += tile.rows;
         }
     }
 }

@@ -272,7 +272,13 @@ fn store_bytes<const MR: usize, const HALVES: usize>(
 /// `KR` weights of 16 columns.
 #[inline(always)]
 fn checked_panel<const MR: usize, const KR: usize>(t: &Tile) -> *const u8 {
-    let (panel, step_bytes) = match *t.weights {
+    checked_weights::<MR, KR>(t, *t.weights)
+}
+
+/// The same for another panel than that of the tile.
+#[inline(always)]
+fn checked_weights<const MR: usize, const KR: usize>(t: &Tile, weights: Weights) -> *const u8 {
+    let (panel, step_bytes) = match weights {
         Weights::Wide(panel) => (panel, 2 * KR * COLUMNS),
         Weights::S8(panel) | Weights::U8(panel, _) => (panel, KR * COLUMNS),
         Weights::S4(panel) => (panel, KR * COLUMNS / 2),

@@ -253,20 +253,23 @@ impl Places {
         }
     }
 
-    /// The next `count` pixels, at most [`MAX_ROWS`]; entries of `first` behind them mean nothing.
+    /// The next `count` pixels, at most [`MAX_ROWS`]; entries of `first` behind them mean nothing. Returns [`super::Tile::step`].
     #[inline]
-    pub(super) fn take(&mut self, count: usize, first: &mut [usize; MAX_ROWS]) {
+    pub(super) fn take(&mut self, count: usize, first: &mut [usize; MAX_ROWS]) -> Option<usize> {
         if count < self.left {
             for (r, byte) in first.iter_mut().enumerate() {
                 *byte = self.at + r * self.step;
             }
             self.at += count * self.step;
             self.left -= count;
-            return;
+            return Some(self.step);
         }
         for byte in &mut first[..count] {
             *byte = self.next();
         }
+        let halves = first[..count].chunks_exact(count.div_ceil(2));
+        let mut pairs = halves.flat_map(|half| half.windows(2));
+        pairs.all(|pair| pair[0].wrapping_add(self.step) == pair[1]).then_some(self.step)
     }
 }
 

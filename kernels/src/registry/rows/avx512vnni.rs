@@ -11,17 +11,17 @@ const ISA: IsaKind = IsaKind::Avx512Vnni;
 
 /// A tile takes two neighbouring panels.
 const fn wide(name: &'static str, accepts: fn(&Conv) -> bool, code: Code) -> Kernel {
-    Kernel { tile: Tile { mr: 8, nr: 32, kr: 4 }, ..quad_row(name, ISA, 8, accepts, code) }
+    Kernel { tile: Tile { mr: 14, nr: 32, kr: 4 }, ..quad_row(name, ISA, 14, accepts, code) }
 }
 
 pub(super) const ROWS: &[Kernel] = &[
-    wide("gemm_x8s8_8x32k4_avx512vnni", weights_s8, QUADS),
-    wide("gemm_x8s4_8x32k4_avx512vnni", weights_s4, QUADS),
-    wide("gemm_x8u8_8x32k4_avx512vnni", weights_u8, QUADS),
+    wide("gemm_x8s8_14x32k4_avx512vnni", weights_s8, QUADS),
+    wide("gemm_x8s4_14x32k4_avx512vnni", weights_s4, QUADS),
+    wide("gemm_x8u8_14x32k4_avx512vnni", weights_u8, QUADS),
 ];
 
 const QUADS: Code = on!(
     "x86_64",
-    (Entry::Conv(avx512vnni::conv), crate::ops::gemm::scratch::<avx512vnni::Avx512Vnni>),
+    (Entry::Conv(avx512vnni::gemm::conv), crate::ops::gemm::scratch::<avx512vnni::Avx512Vnni>),
     (Entry::Elsewhere, super::no_scratch)
 );

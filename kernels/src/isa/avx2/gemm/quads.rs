@@ -12,7 +12,7 @@ use core::arch::x86_64::*;
 use core::ops::Range;
 
 use super::super::{Avx2, ONCE, TWICE};
-use super::{Columns, End, checked_panel, columns, finish, less_zero_point, rows_of_run};
+use super::{Columns, End, Factors, checked_weights, columns, finish, less_zero_point, rows_of_run};
 use crate::ops::gemm::{Activations, Centre, Form, GemmIsa, Second, Tile, Weights};
 use crate::pack::panels::{COLUMNS, QUAD_BYTES, QUADS};
 use crate::params::Conv;
@@ -33,16 +33,33 @@ pub(crate) trait Dot: Copy {
     /// MR: rows of a full tile.
     const ROWS: usize;
 
+    /// [`GemmIsa::PART_ROWS`].
+    const PART_ROWS: usize = Self::ROWS - 1;
+
     /// Whether there is a [`Dot::pair`].
     const PAIRS: bool = false;
 
+    /// The end of a tile, prepared for one panel.
+    type Columns;
+
     fn avx2(self) -> Avx2;
 
+    /// The end of a panel of `p` from that of AVX2.
+    fn columns(self, p: &Conv, columns: Columns) -> Self::Columns;
+
+    /// Activations of stored bytes: [`GemmIsa::convert`], for as many bytes as `source` has.
+    #[inline]
+    fn flip(self, source: &[u8], flip: u8, target: &mut [u8]) {
+        let _proof: Avx2 = self.avx2();
+        // SAFETY: the token proves AVX2.
+        unsafe { halves::flip(source, flip, target) }
+    }
+
     /// A tile: [`GemmIsa::tile`].
-    fn tile(self, tile: &Tile, columns: &Columns, output: &mut [u8], pitch: usize);
+    fn tile(self, tile: &Tile, columns: &Self::Columns, output: &mut [u8], pitch: usize);
 
     /// A tile of two panels: [`GemmIsa::pair`].
-    fn pair(self, _: &Tile, _: &Columns, _: Second<Columns>, _output: &mut [u8], _pitch: usize) {
+    fn pair(self, _: &Tile, _: &Self::Columns, _: Second<Self::Columns>, _output: &mut [u8], _pitch: usize) {
         unreachable!("asked for where `PAIRS` is true");
     }
 
@@ -69,41 +86,40 @@ pub(crate) trait Dot: Copy {
     unsafe fn add(sums: Self::Lanes, value: i32) -> Self::Lanes;
 }
 
-impl Columns {
-    /// What the sums of a row start from.
-    #[inline]
-    pub(crate) fn bias(&self) -> halves::Lanes {
-        self.bias
-    }
-}
-
 impl<D: Dot> GemmIsa for D {
     const ROWS: usize = D::ROWS;
+    const PART_ROWS: usize = D::PART_ROWS;
     const FORM: Form = Form::Unsigned;
     const EXPAND_FROM: usize = usize::MAX;
     const PAIRS: bool = D::PAIRS;
-    type Columns = Columns;
+    type Columns = D::Columns;
 
-    fn columns(self, p: &Conv, channels: Range<usize>, sums: &[u8]) -> Columns {
+    fn columns(self, p: &Conv, channels: Range<usize>, sums: &[u8]) -> D::Columns {
         let _proof: Avx2 = self.avx2();
         // SAFETY: the token proves AVX2.
-        unsafe { less_zero_point(columns(p, channels), p, sums) }
+        let columns = unsafe { less_zero_point(columns(p, channels), p, sums) };
+        Dot::columns(self, p, columns)
     }
 
     #[inline]
     fn convert(self, source: &[u8], count: usize, centre: Centre, target: &mut [u8]) {
-        for (target, byte) in target[..count].iter_mut().zip(&source[..count]) {
-            *target = byte ^ centre.flip;
-        }
+        self.flip(&source[..count], centre.flip, &mut target[..count]);
     }
 
     #[inline]
-    fn tile(self, tile: &Tile, columns: &Columns, output: &mut [u8], pitch: usize) {
+    fn tile(self, tile: &Tile, columns: &D::Columns, output: &mut [u8], pitch: usize) {
         Dot::tile(self, tile, columns, output, pitch);
     }
 
     #[inline]
-    fn pair(self, tile: &Tile, columns: &Columns, second: Second<Columns>, output: &mut [u8], pitch: usize) {
+    fn pair(
+        self,
+        tile: &Tile,
+        columns: &D::Columns,
+        second: Second<D::Columns>,
+        output: &mut [u8],
+        pitch: usize,
+    ) {
         Dot::pair(self, tile, columns, second, output, pitch);
     }
 }
@@ -123,33 +139,34 @@ pub(crate) unsafe fn multiply<D: Dot, const MR: usize, const PANELS: usize, cons
     weights: [Weights; PANELS],
     acc: &mut [[D::Lanes; PANELS]; MR],
 ) {
-    let mut panels = weights.map(|weights| {
-        assert!(kind(weights) == WEIGHTS);
-        checked_panel::<MR, QUADS>(&Tile { weights: &weights, ..*t })
-    });
-    let Activations { runs, steps, .. } = *t.activations;
-    assert!(WEIGHTS != S4 || steps.is_multiple_of(2));
+    let mut panels = checked::<MR, PANELS, WEIGHTS>(t, weights);
     if let Weights::U8(_, zero_point) = weights[0] {
-        // SAFETY: `checked_panel`; every CPU of a `Dot` has AVX2.
-        let sums = unsafe { row_sums::<MR>(t) };
-        for (acc, sum) in acc.iter_mut().zip(sums) {
+        // SAFETY: `checked`; every CPU of a `Dot` has AVX2.
+        let corrections = unsafe { corrections::<MR>(t, zero_point) };
+        for (acc, correction) in acc.iter_mut().zip(corrections) {
             for acc in acc {
                 // SAFETY: the caller's promise.
-                *acc = unsafe { D::add(*acc, sum.wrapping_mul(-i32::from(zero_point))) };
+                *acc = unsafe { D::add(*acc, correction) };
             }
         }
     }
+    let Activations { runs, steps, .. } = *t.activations;
     for run in 0..runs {
         let rows = rows_of_run::<MR>(t, run);
         if WEIGHTS == S4 {
             for step in 0..steps / 2 {
-                // SAFETY: `checked_panel`: two steps have 64 bytes of weights, and each row 8 bytes.
+                // SAFETY: `checked`: two steps have 64 bytes of weights, and each row 8 bytes.
                 unsafe {
-                    let weights = panels.map(|panel| D::nibbles(D::load(panel)));
-                    for (at, odd) in [(0, 0), (4, 1)] {
+                    // No closures: a compiler that leaves one uninlined makes a call of every instruction in it.
+                    let mut weights = [D::nibbles(D::load(panels[0])); PANELS];
+                    for i in 1..PANELS {
+                        weights[i] = D::nibbles(D::load(panels[i]));
+                    }
+                    for odd in 0..2 {
                         for r in 0..MR {
                             for i in 0..PANELS {
-                                acc[r][i] = D::dot(acc[r][i], rows[r].add(8 * step + at), weights[i][odd]);
+                                let row = rows[r].add(8 * step + 4 * odd);
+                                acc[r][i] = D::dot(acc[r][i], row, weights[i][odd]);
                             }
                         }
                     }
@@ -158,9 +175,12 @@ pub(crate) unsafe fn multiply<D: Dot, const MR: usize, const PANELS: usize, cons
             }
         } else {
             for step in 0..steps {
-                // SAFETY: `checked_panel`: a step has 64 bytes of weights, and each row 4 bytes.
+                // SAFETY: `checked`: a step has 64 bytes of weights, and each row 4 bytes.
                 unsafe {
-                    let weights = panels.map(|panel| D::load(panel));
+                    let mut weights = [D::load(panels[0]); PANELS];
+                    for i in 1..PANELS {
+                        weights[i] = D::load(panels[i]);
+                    }
                     for r in 0..MR {
                         for i in 0..PANELS {
                             acc[r][i] = D::dot(acc[r][i], rows[r].add(4 * step), weights[i]);
@@ -171,6 +191,32 @@ pub(crate) unsafe fn multiply<D: Dot, const MR: usize, const PANELS: usize, cons
             }
         }
     }
+}
+
+/// The panels of a tile, after the check that every activation and weight of it is there.
+#[inline(always)]
+pub(crate) fn checked<const MR: usize, const PANELS: usize, const WEIGHTS: u8>(
+    t: &Tile,
+    weights: [Weights; PANELS],
+) -> [*const u8; PANELS] {
+    assert!(weights.iter().all(|&weights| kind(weights) == WEIGHTS));
+    assert!(WEIGHTS != S4 || t.activations.steps.is_multiple_of(2));
+    let mut panels = [core::ptr::null(); PANELS];
+    for (panel, weights) in panels.iter_mut().zip(weights) {
+        *panel = checked_weights::<MR, QUADS>(t, weights);
+    }
+    panels
+}
+
+/// What the zero point of u8 weights adds to the sums of each row: it less 128, times the activations, negated.
+///
+/// # Safety
+/// The panel of the tile was checked for `MR` rows.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(crate) unsafe fn corrections<const MR: usize>(t: &Tile, zero_point: i16) -> [i32; MR] {
+    // SAFETY: the caller's promise.
+    unsafe { row_sums::<MR>(t) }.map(|sum| sum.wrapping_mul(-i32::from(zero_point)))
 }
 
 /// The constant of some weights.
@@ -218,6 +264,25 @@ unsafe fn row_sums<const MR: usize>(t: &Tile) -> [i32; MR] {
 /// Rows of a full tile of 256-bit vectors.
 pub(crate) const ROWS: usize = 6;
 
+impl Columns {
+    /// What the sums of a row start from.
+    #[inline]
+    pub(crate) fn bias(&self) -> halves::Lanes {
+        self.bias
+    }
+
+    #[inline]
+    pub(crate) fn factors(&self) -> &[Factors; 2] {
+        &self.factors
+    }
+
+    /// Channels that exist, 1 to 16.
+    #[inline]
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+}
+
 /// What sets with vectors of 256 bits share.
 pub(crate) mod halves {
     use core::arch::x86_64::*;
@@ -260,6 +325,14 @@ pub(crate) mod halves {
         }
     }
 
+    /// `target = source ^ flip`.
+    #[target_feature(enable = "avx2")]
+    pub(crate) fn flip(source: &[u8], flip: u8, target: &mut [u8]) {
+        for (target, byte) in target.iter_mut().zip(source) {
+            *target = byte ^ flip;
+        }
+    }
+
     /// # Safety
     /// AVX2.
     #[inline(always)]
@@ -277,7 +350,7 @@ pub(crate) mod halves {
 /// # Safety
 /// The CPU has the instruction set of `D`.
 #[inline(always)]
-pub(crate) unsafe fn tile<D: Dot<Lanes = halves::Lanes>, const MR: usize, const WEIGHTS: u8>(
+pub(crate) unsafe fn tile<D: Dot<Lanes = halves::Lanes, Columns = Columns>, const MR: usize, const WEIGHTS: u8>(
     t: &Tile,
     columns: &Columns,
     output: &mut [u8],

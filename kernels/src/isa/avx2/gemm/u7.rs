@@ -21,10 +21,15 @@ pub(crate) struct U7(Avx2);
 
 impl Dot for U7 {
     type Lanes = halves::Lanes;
+    type Columns = Columns;
     const ROWS: usize = ROWS;
 
     fn avx2(self) -> Avx2 {
         self.0
+    }
+
+    fn columns(self, _: &Conv, columns: Columns) -> Columns {
+        columns
     }
 
     #[inline]

@@ -19,12 +19,17 @@ struct Emulated(Avx2);
 
 impl Dot for Emulated {
     type Lanes = halves::Lanes;
+    type Columns = Columns;
     const ROWS: usize = ROWS;
 
     const PAIRS: bool = true;
 
     fn avx2(self) -> Avx2 {
         self.0
+    }
+
+    fn columns(self, _: &Conv, columns: Columns) -> Columns {
+        columns
     }
 
     fn tile(self, t: &Tile, columns: &Columns, output: &mut [u8], pitch: usize) {
