@@ -52,12 +52,15 @@ class Runtime:
 AVX2 = "avx512_vnni", "avx_vnni"
 RUNTIMES = [
     Runtime("Dyadic", "dyadic", ("dyad",)),
+    Runtime("Dyadic, AVX-VNNI", "dyadic", ("dyad",), {"DYADIC_ISA": "avxvnni"}, ("avx512_vnni",)),
     Runtime("Dyadic, AVX2", "dyadic", ("dyad",), {"DYADIC_ISA": "avx2"}, AVX2),
     Runtime("Dyadic of ONNX", "dyadic", ("onnx.dyad",)),
     Runtime("LiteRT", "litert", ("tflite",)),
     Runtime("ONNX Runtime u8", "onnxruntime", ("u8.onnx",)),
     Runtime("ONNX Runtime s8", "onnxruntime", ("s8.onnx",)),
     Runtime("OpenVINO", "openvino", ("u8.onnx", "tflite")),
+    Runtime("OpenVINO, AVX-512 VNNI", "openvino", ("u8.onnx", "tflite"),
+            {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_VNNI"}, ("amx_int8",)),
     Runtime("OpenVINO, AVX-VNNI", "openvino", ("u8.onnx", "tflite"), {"ONEDNN_MAX_CPU_ISA": "AVX2_VNNI"},
             ("avx512_vnni",)),
     Runtime("OpenVINO, AVX2", "openvino", ("u8.onnx", "tflite"), {"ONEDNN_MAX_CPU_ISA": "AVX2"}, AVX2),

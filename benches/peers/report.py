@@ -11,7 +11,7 @@ from pathlib import Path
 
 PACKAGES = {"LiteRT": "ai-edge-litert", "ONNX Runtime": "onnxruntime", "OpenVINO": "openvino"}
 # Vector features that decide which multiply a kernel can use.
-FEATURES = ("avx2", "avx_vnni", "avx512_vnni", "asimd", "asimddp", "i8mm")
+FEATURES = ("avx2", "avx_vnni", "avx512_vnni", "amx_int8", "asimd", "asimddp", "i8mm")
 
 
 def machine(dyadic: Path) -> dict:

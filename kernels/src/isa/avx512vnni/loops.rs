@@ -141,8 +141,12 @@ macro_rules! tile {
                     "jz 4f",
                     ".p2align 6",
                     "3:",
+                    // The next pair of panels, to the second-level cache.
+                    "prefetcht1 [{panel} + 2*{other}]",
+                    "prefetcht1 [{second} + 2*{other}]",
                     $($line,)+
                     "add {panel}, 64",
+                    "add {second}, 64",
                     concat!("add {r0}, ", $activations),
                     concat!("add {r7}, ", $activations),
                     "dec {left}",
@@ -160,6 +164,7 @@ macro_rules! tile {
                     d3 = in(reg) source.distance.wrapping_mul(3),
                     d5 = in(reg) source.distance.wrapping_mul(5),
                     panel = inout(reg) first => _,
+                    second = inout(reg) second => _,
                     // From the first panel to the second.
                     other = in(reg) second as usize - first as usize,
                     $($operand = $($value)+,)?
@@ -198,13 +203,13 @@ static TABLES: Tables =
 tile! {
     /// Weights of 8 bits: a turn is a step.
     bytes, from_bias, 4,
-    ["vmovdqu64 zmm28, zmmword ptr [{panel}]", "vmovdqu64 zmm29, zmmword ptr [{panel} + {other}]", rows!("0")]
+    ["vmovdqu64 zmm28, zmmword ptr [{panel}]", "vmovdqu64 zmm29, zmmword ptr [{second}]", rows!("0")]
 }
 
 tile! {
     /// The same with a correction for each row.
     bytes_corrected, from_rows, 4,
-    ["vmovdqu64 zmm28, zmmword ptr [{panel}]", "vmovdqu64 zmm29, zmmword ptr [{panel} + {other}]", rows!("0")]
+    ["vmovdqu64 zmm28, zmmword ptr [{panel}]", "vmovdqu64 zmm29, zmmword ptr [{second}]", rows!("0")]
 }
 
 tile! {
@@ -214,12 +219,12 @@ tile! {
         "vmovdqa64 zmm30, zmmword ptr [rip + {tables}]",
         "vmovdqa64 zmm31, zmmword ptr [rip + {tables} + 64]",
         "vpandd zmm28, zmm30, zmmword ptr [{panel}]",
-        "vpandd zmm29, zmm30, zmmword ptr [{panel} + {other}]",
+        "vpandd zmm29, zmm30, zmmword ptr [{second}]",
         "vpshufb zmm28, zmm31, zmm28",
         "vpshufb zmm29, zmm31, zmm29",
         rows!("0"),
         "vpsrlw zmm28, zmmword ptr [{panel}], 4",
-        "vpsrlw zmm29, zmmword ptr [{panel} + {other}], 4",
+        "vpsrlw zmm29, zmmword ptr [{second}], 4",
         "vmovdqa64 zmm31, zmmword ptr [rip + {tables} + 64]",
         "vpandd zmm28, zmm28, zmmword ptr [rip + {tables}]",
         "vpandd zmm29, zmm29, zmmword ptr [rip + {tables}]",
