@@ -115,6 +115,16 @@ impl Epilogue {
         epilogue
     }
 
+    /// Whether a lane needs a shift to the left, or has no second rounding.
+    pub(crate) fn is_mixed(&self) -> bool {
+        self.mixed
+    }
+
+    /// Bias, multiplier, its odd lanes, what is added before the right shift, and that shift.
+    pub(crate) fn factors(&self) -> [&Quads; 5] {
+        [&self.bias, &self.multiplier, &self.multiplier_odd, &self.round, &self.right]
+    }
+
     /// What follows from the shifts of quad `q`.
     #[target_feature(enable = "avx2")]
     fn set_shift(&mut self, q: usize, shift: __m256i, rounding: Rounding) {

@@ -2,10 +2,10 @@
 
 use core::arch::x86_64::*;
 
+use super::{Narrow, ONCE, PLAIN_S8, PLAIN_U8, TWICE, high_halves, with_zero_point};
 use crate::isa::avx2::gemm as avx2;
-use crate::isa::avx2::{ONCE, TWICE};
 use crate::pack::panels::COLUMNS;
-use crate::params::{Conv, Output};
+use crate::params::Conv;
 use crate::requant::Rounding;
 use crate::types::ElemType;
 
@@ -33,18 +33,6 @@ struct Factors {
     round: __m512i,
 }
 
-/// [`crate::isa::avx2::Narrow`] of 64 values.
-#[derive(Clone, Copy, Debug)]
-struct Narrow {
-    rounding: Rounding,
-    /// In 16-bit lanes; for u8 less 128, like the limits.
-    zero_point: __m512i,
-    lo: __m512i,
-    hi: __m512i,
-    /// 0x80 for u8: back from the signed form.
-    flip: __m512i,
-}
-
 impl Factors {
     #[inline]
     #[target_feature(enable = "avx2,avx512f")]
@@ -63,10 +51,10 @@ impl Factors {
     /// The rounding of [`crate::isa::avx2::Factors::round`], where its bounds are argued, in the order of the lanes.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn round<const ROUNDING: u8>(&self, acc: __m512i) -> __m512i {
+    fn round<const KIND: u8>(&self, acc: __m512i) -> __m512i {
         let even = _mm512_mul_epi32(acc, self.multiplier);
         let odd = _mm512_mul_epi32(_mm512_srli_epi64::<32>(acc), self.multiplier_odd);
-        if ROUNDING == ONCE {
+        if KIND != TWICE {
             let high = _mm512_add_epi32(high_halves(even, odd), self.round);
             return _mm512_srav_epi32(high, self.right);
         }
@@ -80,57 +68,32 @@ impl Factors {
     }
 }
 
-/// The high 32 bits of the products of even lanes and of odd ones, in the order of the lanes.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn high_halves(even: __m512i, odd: __m512i) -> __m512i {
-    _mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, 0x5555, even)
-}
-
-impl Narrow {
-    #[inline]
-    #[target_feature(enable = "avx512bw")]
-    fn new(output: &Output, rounding: Rounding) -> Narrow {
-        let offset = if output.elem == ElemType::U8 { 128 } else { 0 };
-        Narrow {
-            rounding,
-            zero_point: _mm512_set1_epi16((output.zero_point - offset) as i16),
-            lo: _mm512_set1_epi8((output.lo - offset) as i8),
-            hi: _mm512_set1_epi8((output.hi - offset) as i8),
-            flip: _mm512_set1_epi8(offset as i8),
-        }
-    }
-
-    /// `clamp(zero_point + value, lo, hi)` of four times 16 values, in order: [`crate::isa::avx2::Narrow::narrow`].
-    #[inline]
-    #[target_feature(enable = "avx512bw")]
-    fn narrow(&self, [a, b, c, d]: [__m512i; 4]) -> __m512i {
-        let words = [
-            _mm512_adds_epi16(_mm512_packs_epi32(a, b), self.zero_point),
-            _mm512_adds_epi16(_mm512_packs_epi32(c, d), self.zero_point),
-        ];
-        // Four values of each of the vectors in turn, four times.
-        let bytes = _mm512_packs_epi16(words[0], words[1]);
-        let bytes = _mm512_min_epi8(_mm512_max_epi8(bytes, self.lo), self.hi);
-        let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-        _mm512_permutexvar_epi32(order, _mm512_xor_si512(bytes, self.flip))
-    }
-}
-
 impl Columns {
     #[target_feature(enable = "avx2,avx512bw,avx512vl")]
     pub(super) fn new(p: &Conv, halves: avx2::Columns) -> Columns {
         let [first, second] = halves.bias();
+        let mut factors = Factors::new(halves.factors());
         let narrow = matches!(p.output.elem, ElemType::U8 | ElemType::S8)
             && p.rounding != Rounding::OnceAway
             && !halves.factors().iter().any(|factors| factors.scales_up());
+        let narrow = narrow.then(|| Narrow::new(p, &[factors.right], u16::MAX >> (COLUMNS - halves.width())));
+        if narrow.is_some_and(|narrow| narrow.is_plain()) {
+            factors.round = with_zero_point(factors.round, factors.right, p.output.zero_point);
+        }
         Columns {
             bias: _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second),
-            factors: Factors::new(halves.factors()),
-            narrow: narrow.then(|| Narrow::new(&p.output, p.rounding)),
+            factors,
+            narrow,
             width: halves.width(),
             halves,
         }
+    }
+}
+
+impl Columns {
+    /// How values become bytes, if they do here.
+    fn kind(&self) -> Option<u8> {
+        self.narrow.map(|narrow| narrow.kind)
     }
 }
 
@@ -145,18 +108,24 @@ pub(super) fn end<const MR: usize, const PANELS: usize>(
     output: &mut [u8],
     pitch: usize,
 ) {
-    match &columns[0].narrow {
-        Some(narrow) if columns[PANELS - 1].narrow.is_some() => match narrow.rounding {
-            Rounding::Twice => bytes::<MR, PANELS, TWICE>(columns, narrow, acc, output, pitch),
-            Rounding::Once | Rounding::OnceAway => bytes::<MR, PANELS, ONCE>(columns, narrow, acc, output, pitch),
+    match columns[0].narrow.as_ref() {
+        Some(narrow) if columns[PANELS - 1].kind() == columns[0].kind() => match narrow.kind {
+            PLAIN_S8 => bytes::<MR, PANELS, PLAIN_S8>(columns, narrow, acc, output, pitch),
+            PLAIN_U8 => bytes::<MR, PANELS, PLAIN_U8>(columns, narrow, acc, output, pitch),
+            TWICE => bytes::<MR, PANELS, TWICE>(columns, narrow, acc, output, pitch),
+            _ => bytes::<MR, PANELS, ONCE>(columns, narrow, acc, output, pitch),
         },
-        _ => {
+        _ if PANELS > 1 => {
+            // Panels of different kinds, one by one.
             for (i, columns) in columns.into_iter().enumerate() {
-                let mut acc = acc.map(|row| {
-                    [_mm512_castsi512_si256(row[i]), _mm512_extracti64x4_epi64::<1>(row[i])]
-                });
-                avx2::quads::end(&columns.halves, &mut acc, &mut output[i * second_at..], pitch);
+                end([columns], 0, &acc.map(|row| [row[i]]), &mut output[i * second_at..], pitch);
             }
+        }
+        _ => {
+            let halves = |row: [__m512i; PANELS]| {
+                [_mm512_castsi512_si256(row[0]), _mm512_extracti64x4_epi64::<1>(row[0])]
+            };
+            avx2::quads::end(&columns[0].halves, &mut acc.map(halves), output, pitch);
         }
     }
 }
@@ -164,7 +133,7 @@ pub(super) fn end<const MR: usize, const PANELS: usize>(
 /// The end of a tile of bytes.
 #[inline]
 #[target_feature(enable = "avx2,avx512bw,avx512vl")]
-fn bytes<const MR: usize, const PANELS: usize, const ROUNDING: u8>(
+fn bytes<const MR: usize, const PANELS: usize, const KIND: u8>(
     columns: [&Columns; PANELS],
     narrow: &Narrow,
     acc: &[[__m512i; PANELS]; MR],
@@ -173,13 +142,13 @@ fn bytes<const MR: usize, const PANELS: usize, const ROUNDING: u8>(
 ) {
     let width = (PANELS - 1) * COLUMNS + columns[PANELS - 1].width;
     assert!((MR - 1) * pitch + width <= output.len() && width <= pitch);
-    let value = |row: usize, panel: usize| columns[panel].factors.round::<ROUNDING>(acc[row.min(MR - 1)][panel]);
+    let value = |row: usize, panel: usize| columns[panel].factors.round::<KIND>(acc[row.min(MR - 1)][panel]);
     let start = output.as_mut_ptr();
     let to = |row: usize| start.wrapping_add(row * pitch);
     if PANELS == 2 {
         let mask = u32::MAX >> (2 * COLUMNS - width);
         for row in (0..MR).step_by(2) {
-            let both = narrow.narrow([value(row, 0), value(row, 1), value(row + 1, 0), value(row + 1, 1)]);
+            let both = narrow.in_order::<KIND>([value(row, 0), value(row, 1), value(row + 1, 0), value(row + 1, 1)]);
             // SAFETY: by the assertion `width` bytes of each row are inside `output`.
             unsafe {
                 _mm256_mask_storeu_epi8(to(row).cast(), mask, _mm512_castsi512_si256(both));
@@ -191,7 +160,7 @@ fn bytes<const MR: usize, const PANELS: usize, const ROUNDING: u8>(
     } else {
         let mask = u16::MAX >> (COLUMNS - width);
         for row in (0..MR).step_by(4) {
-            let four = narrow.narrow([value(row, 0), value(row + 1, 0), value(row + 2, 0), value(row + 3, 0)]);
+            let four = narrow.in_order::<KIND>([value(row, 0), value(row + 1, 0), value(row + 2, 0), value(row + 3, 0)]);
             let rows = [
                 _mm512_castsi512_si128(four),
                 _mm512_extracti32x4_epi32::<1>(four),

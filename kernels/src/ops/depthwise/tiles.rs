@@ -49,6 +49,9 @@ pub(crate) struct Run<'a> {
     pub(crate) source: &'a [u8],
     /// Where each tap of the first output lies in `source`, as many as the weights have.
     pub(crate) taps: &'a [usize],
+    /// Rows and columns of the window: the taps go row by row.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for kernels that take a column at once"))]
+    pub(crate) window: [usize; 2],
     /// Packed weights of the block.
     pub(crate) weights: &'a [u8],
     /// Rounding.
@@ -223,6 +226,7 @@ impl<I: DepthwiseIsa> Tile<'_, I> {
             let run = Run {
                 source: tile,
                 taps: &offsets[..taps.next_multiple_of(2)],
+                window: [p.window.y.kernel, p.window.x.kernel],
                 weights,
                 rounding: p.rounding,
                 step: self.vector_pixels() * p.window.x.stride * self.tiling.pitch,

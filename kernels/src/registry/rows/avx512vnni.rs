@@ -1,9 +1,10 @@
 //! x86-64 AVX-512 VNNI.
 
-use super::{Code, quad_row, weights_s4, weights_s8, weights_u8};
+use super::{Code, depthwise_row, quad_row, weights_s4, weights_s8, weights_u8};
 use crate::isa::IsaKind;
 #[cfg(target_arch = "x86_64")]
 use crate::isa::avx512vnni;
+use crate::ops;
 use crate::params::Conv;
 use crate::registry::{Entry, Kernel, Tile};
 
@@ -18,10 +19,17 @@ pub(super) const ROWS: &[Kernel] = &[
     wide("gemm_x8s8_14x32k4_avx512vnni", weights_s8, QUADS),
     wide("gemm_x8s4_14x32k4_avx512vnni", weights_s4, QUADS),
     wide("gemm_x8u8_14x32k4_avx512vnni", weights_u8, QUADS),
+    depthwise_row("depthwise_x8_avx512vnni", ISA, ops::depthwise::accepts_tiled, DEPTHWISE),
 ];
 
 const QUADS: Code = on!(
     "x86_64",
     (Entry::Conv(avx512vnni::gemm::conv), crate::ops::gemm::scratch::<avx512vnni::Avx512Vnni>),
+    (Entry::Elsewhere, super::no_scratch)
+);
+
+const DEPTHWISE: Code = on!(
+    "x86_64",
+    (Entry::Conv(avx512vnni::depthwise::depthwise), ops::depthwise::tiles::scratch),
     (Entry::Elsewhere, super::no_scratch)
 );
