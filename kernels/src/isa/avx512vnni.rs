@@ -7,6 +7,7 @@ use crate::params::Conv;
 use crate::requant::Rounding;
 use crate::types::ElemType;
 
+pub(crate) mod add;
 mod columns;
 pub(crate) mod depthwise;
 pub(crate) mod gemm;

@@ -1,12 +1,12 @@
 //! x86-64 AVX-512 VNNI.
 
-use super::{Code, depthwise_row, quad_row, weights_s4, weights_s8, weights_u8};
+use super::{Code, depthwise_row, quad_row, row, weights_s4, weights_s8, weights_u8};
 use crate::isa::IsaKind;
 #[cfg(target_arch = "x86_64")]
 use crate::isa::avx512vnni;
 use crate::ops;
 use crate::params::Conv;
-use crate::registry::{Entry, Kernel, Tile};
+use crate::registry::{Accepts, Entry, Kernel, KernelOp, Tile};
 
 const ISA: IsaKind = IsaKind::Avx512Vnni;
 
@@ -20,6 +20,13 @@ pub(super) const ROWS: &[Kernel] = &[
     wide("gemm_x8s4_14x32k4_avx512vnni", weights_s4, QUADS),
     wide("gemm_x8u8_14x32k4_avx512vnni", weights_u8, QUADS),
     depthwise_row("depthwise_x8_avx512vnni", ISA, ops::depthwise::accepts_tiled, DEPTHWISE),
+    row(
+        "add_x8_avx512vnni",
+        KernelOp::Add,
+        ISA,
+        Accepts::Add(ops::add::accepts_vectors),
+        on!("x86_64", Entry::Add(avx512vnni::add::add), Entry::Elsewhere),
+    ),
 ];
 
 const QUADS: Code = on!(
