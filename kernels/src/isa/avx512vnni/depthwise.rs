@@ -6,6 +6,7 @@
 //! body here go to the kernel of AVX2.
 
 use core::arch::x86_64::*;
+use core::mem::MaybeUninit;
 use core::ops::Range;
 
 use super::{Avx512Vnni, Narrow, ONCE, PLAIN_S8, PLAIN_U8, TWICE, high_halves, with_zero_point};
@@ -76,11 +77,13 @@ pub(crate) struct Epilogue {
     avx2: avx2::depthwise::Epilogue,
     end: End,
     narrow: Narrow,
-    /// `None` where there is no body for the window, the weights or the factors.
-    weights: Option<Weights>,
+    weights: Weights,
+    /// Whether there is a body for the window, the weights and the factors.
+    known: bool,
 }
 
-/// Weights of one column and four rows to a lane: `bytes[term][row / 4][column]`.
+/// Weights of one column and four rows to a lane: `bytes[term][row / 4][column]`. Of a window of three rows the second group is
+/// the first, one row lower.
 #[derive(Debug)]
 struct Weights {
     bytes: [[[Halves; 5]; 2]; 2],
@@ -95,7 +98,6 @@ impl Epilogue {
         let window = [p.window.y.kernel, p.window.x.kernel];
         // Fewer channels than a block has lie closer than whole vectors.
         let known = p.out_channels >= BLOCK && (window == [3, 3] || window == [5, 5]) && !avx2.is_mixed();
-        let weights = if known { Weights::new(window, weights) } else { None };
         let mut end = End::new(&avx2);
         let narrow = Narrow::new(p, &end.right, u16::MAX);
         if narrow.is_plain() {
@@ -103,15 +105,22 @@ impl Epilogue {
                 end.round[half] = with_zero_point(end.round[half], end.right[half], p.output.zero_point);
             }
         }
-        Epilogue { avx2, end, narrow, weights }
+        let mut epilogue = Epilogue { avx2, end, narrow, weights: Weights::zero(), known };
+        epilogue.known = known && epilogue.weights.fill(window, weights);
+        epilogue
     }
 }
 
 impl Weights {
-    /// From the packed weights of a block; `None` where two signed bytes do not make one of them.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn zero() -> Weights {
+        Weights { bytes: [[[[_mm512_setzero_si512(); 2]; 5]; 2]; 2], two: false }
+    }
+
+    /// From the packed weights of a block; false where two signed bytes do not make one of them.
     #[target_feature(enable = "avx512bw")]
-    fn new([height, width]: [usize; 2], packed: &[u8]) -> Option<Weights> {
-        let mut weights = Weights { bytes: [[[[_mm512_setzero_si512(); 2]; 5]; 2]; 2], two: false };
+    fn fill(&mut self, [height, width]: [usize; 2], packed: &[u8]) -> bool {
         let (lowest, highest) = (_mm512_set1_epi16(-128), _mm512_set1_epi16(127));
         let clamped = |words| _mm512_min_epi16(_mm512_max_epi16(words, lowest), highest);
         for tap in 0..height * width {
@@ -122,21 +131,28 @@ impl Weights {
                 let first = clamped(words);
                 let rest = _mm512_sub_epi16(words, first);
                 if _mm512_cmpneq_epi16_mask(clamped(rest), rest) != 0 {
-                    return None;
+                    return false;
                 }
-                weights.two |= _mm512_test_epi16_mask(rest, rest) != 0;
+                self.two |= _mm512_test_epi16_mask(rest, rest) != 0;
                 // The word of this tap, its low byte at the place of its row.
                 let (row, column) = (tap / width, tap % width);
                 let from = _mm_cvtsi32_si128(16 * (tap % 2) as i32);
                 let to = _mm_cvtsi32_si128(8 * (row % ROWS) as i32);
                 for (term, words) in [first, rest].into_iter().enumerate() {
                     let byte = _mm512_and_si512(_mm512_srl_epi32(words, from), _mm512_set1_epi32(255));
-                    let lanes = &mut weights.bytes[term][row / ROWS][column][half];
+                    let lanes = &mut self.bytes[term][row / ROWS][column][half];
                     *lanes = _mm512_or_si512(*lanes, _mm512_sll_epi32(byte, to));
                 }
             }
         }
-        Some(weights)
+        if height < ROWS {
+            for [upper, lower] in &mut self.bytes {
+                for (upper, lower) in upper.iter().zip(lower) {
+                    *lower = [_mm512_slli_epi32::<8>(upper[0]), _mm512_slli_epi32::<8>(upper[1])];
+                }
+            }
+        }
+        true
     }
 }
 
@@ -152,11 +168,11 @@ fn compute(
     if rows.is_empty() || columns.is_empty() {
         return;
     }
-    let Some(weights) = epilogue.weights.as_ref().filter(|_| Lines::fit(run)) else {
+    if !epilogue.known || !Lines::fit(run) {
         return isa.0.compute(run, rows, columns, &epilogue.avx2, output);
-    };
-    let work = Work { run, epilogue, weights };
-    match (run.window[1], weights.two) {
+    }
+    let work = Work { run, epilogue };
+    match (run.window[1], epilogue.weights.two) {
         (3, false) => work.of::<3, 1, 1>(rows, columns, output),
         (3, true) => work.of::<3, 1, 2>(rows, columns, output),
         (_, false) => work.of::<5, 2, 1>(rows, columns, output),
@@ -166,7 +182,7 @@ fn compute(
 
 /// Interleaved columns: four bytes to a lane, [`ROWS`] rows each.
 struct Lines {
-    lanes: [[Halves; COLUMNS]; 2],
+    lanes: [[MaybeUninit<Halves>; COLUMNS]; 2],
 }
 
 impl Lines {
@@ -190,7 +206,6 @@ impl Lines {
 struct Work<'a> {
     run: &'a Run<'a>,
     epilogue: &'a Epilogue,
-    weights: &'a Weights,
 }
 
 impl Work<'_> {
@@ -224,37 +239,54 @@ impl Work<'_> {
         // Columns are read in twos: one behind the last, too.
         assert!(furthest.saturating_add(last).saturating_add(BLOCK) <= run.source.len());
         assert!(last_output <= output.len() && run.window == [WIDTH, WIDTH] && Lines::fit(run));
-        let mut lines = Lines { lanes: [[[_mm512_setzero_si512(); 2]; COLUMNS]; 2] };
-        for (i, row) in rows.enumerate() {
+        let mut lines = Lines { lanes: [[MaybeUninit::uninit(); COLUMNS]; 2] };
+        // Two rows of outputs see four rows of the source, where these are neighbours.
+        let twos = WIDTH < ROWS && run.row == run.taps[WIDTH] - run.taps[0];
+        let mut row = rows.start;
+        while row < rows.end {
+            let count = if twos && row + 1 < rows.end { 2 } else { 1 };
             for first in columns.clone().step_by(OUTPUTS) {
-                let count = OUTPUTS.min(columns.end - first);
+                let outputs = OUTPUTS.min(columns.end - first);
                 let source = row * run.row + first * run.step;
-                let target = i * run.output_row + (first - columns.start) * run.output_step;
+                let target = (row - rows.start) * run.output_row + (first - columns.start) * run.output_step;
                 // SAFETY: the assertions: rows and columns of these outputs are inside the source, their places inside the
                 // output, and the columns have room in the lines.
                 unsafe {
-                    self.interleave::<GROUPS>(source, count, &mut lines);
+                    self.interleave::<GROUPS>(source, count, outputs, &mut lines);
                     let output = output.as_mut_ptr().add(target);
-                    self.outputs::<WIDTH, GROUPS, TERMS, END>(&lines, count, output);
+                    self.outputs::<WIDTH, GROUPS, TERMS, END>(&lines, 0, outputs, output);
+                    if count == 2 {
+                        let output = output.add(run.output_row);
+                        self.outputs::<WIDTH, GROUPS, TERMS, END>(&lines, 1, outputs, output);
+                    }
                 }
             }
+            row += count;
         }
     }
 
-    /// The columns that `count` outputs see, of which the first reads its first tap at `source`.
+    /// The columns that `outputs` neighbours of `count` rows see, of which the first reads its first tap at `source`.
     ///
     /// # Safety
     /// Rows of as many columns, and of one more, are readable there; `Lines` has room for them.
     #[inline]
     #[target_feature(enable = "avx512bw")]
-    unsafe fn interleave<const GROUPS: usize>(&self, source: usize, count: usize, lines: &mut Lines) {
+    unsafe fn interleave<const GROUPS: usize>(
+        &self,
+        source: usize,
+        count: usize,
+        outputs: usize,
+        lines: &mut Lines,
+    ) {
         let [height, width] = self.run.window;
-        let columns = Lines::columns(self.run, count);
+        let columns = Lines::columns(self.run, outputs);
         for group in 0..GROUPS {
-            // Rows that the window does not have meet weights of 0: any will do.
+            // Rows that no window has meet weights of 0: any will do.
             let row = |r: usize| {
-                let tap = self.run.taps[(ROWS * group + r).min(height - 1) * width];
-                self.run.source.as_ptr().wrapping_add(source + tap)
+                let r = ROWS * group + r;
+                let lower = if r >= height && count == 2 { self.run.row } else { 0 };
+                let tap = self.run.taps[r.min(height - 1) * width];
+                self.run.source.as_ptr().wrapping_add(source + tap + lower)
             };
             let rows = [row(0), row(1), row(2), row(3)];
             for column in (0..columns).step_by(2) {
@@ -290,7 +322,7 @@ impl Work<'_> {
         }
     }
 
-    /// `count` outputs, from `output` on.
+    /// `count` outputs of row `lower` of a pair, from `output` on.
     ///
     /// # Safety
     /// Their places, [`BLOCK`] bytes each, are writable.
@@ -299,6 +331,7 @@ impl Work<'_> {
     unsafe fn outputs<const WIDTH: usize, const GROUPS: usize, const TERMS: usize, const END: u8>(
         &self,
         lines: &Lines,
+        lower: usize,
         count: usize,
         output: *mut u8,
     ) {
@@ -308,7 +341,7 @@ impl Work<'_> {
         while at < count {
             // The last of an odd number goes with itself.
             let next = usize::from(at + 1 < count);
-            // SAFETY: these are columns of the outputs.
+            // SAFETY: these are columns of the outputs, which were interleaved.
             let two = unsafe {
                 let line = lines.lanes.as_ptr().cast::<Halves>().add(at * stride);
                 [line, line.add(next * stride)]
@@ -317,7 +350,7 @@ impl Work<'_> {
             for group in 0..GROUPS {
                 for column in 0..WIDTH {
                     for term in 0..TERMS {
-                        let weights = &self.weights.bytes[term][group][column];
+                        let weights = &self.epilogue.weights.bytes[term][group + lower][column];
                         for (sums, line) in sums.iter_mut().zip(two) {
                             // SAFETY: the column of this tap is that of the output or behind it.
                             let lanes = unsafe { &*line.add(group * COLUMNS + column * dilation) };
