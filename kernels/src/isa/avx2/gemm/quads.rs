@@ -151,6 +151,8 @@ pub(crate) unsafe fn multiply<D: Dot, const MR: usize, const PANELS: usize, cons
         }
     }
     let Activations { runs, steps, .. } = *t.activations;
+    // To the weights of the next panel: they are brought to the second-level cache meanwhile.
+    let ahead = runs * steps * QUAD_BYTES;
     for run in 0..runs {
         let rows = rows_of_run::<MR>(t, run);
         if WEIGHTS == S4 {
@@ -177,6 +179,7 @@ pub(crate) unsafe fn multiply<D: Dot, const MR: usize, const PANELS: usize, cons
             for step in 0..steps {
                 // SAFETY: `checked`: a step has 64 bytes of weights, and each row 4 bytes.
                 unsafe {
+                    _mm_prefetch::<_MM_HINT_T1>(panels[0].wrapping_add(ahead).cast());
                     let mut weights = [D::load(panels[0]); PANELS];
                     for i in 1..PANELS {
                         weights[i] = D::load(panels[i]);
