@@ -355,13 +355,16 @@ fn multiply<const MR: usize, const HALVES: usize, const WEIGHTS: u8>(
 #[target_feature(enable = "avx2")]
 unsafe fn full_tile<const WEIGHTS: u8>(t: &Tile, mut panel: *const u8, sums: &mut loops::Sums) {
     let rows = rows_of_run::<ROWS>(t, 0);
+    let steps = t.activations.steps;
+    // To the next panel of bytes.
+    let ahead = t.activations.runs * steps * PAIR_BYTES;
     for run in 0..t.activations.runs {
         let at = run * t.activations.run_step;
         // SAFETY: `checked_panel`: each pair has 64 bytes of wide weights, else 32, and each row 4 bytes.
         panel = unsafe {
             match WEIGHTS {
-                WIDE => loops::words(sums, rows, at, panel, t.activations.steps),
-                _ => loops::bytes(sums, rows, at, panel, t.activations.steps),
+                WIDE => loops::words(sums, rows, at, panel, steps, 2 * ahead),
+                _ => loops::bytes(sums, rows, at, panel, steps, ahead),
             }
         };
     }

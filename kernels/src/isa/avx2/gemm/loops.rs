@@ -42,7 +42,8 @@ macro_rules! rows {
     };
 }
 
-/// A function that adds the products of `steps` steps to `sums`, and returns the panel behind them. Its loads of the weights
+/// A function that adds the products of `steps` steps to `sums`, and returns the panel behind them. What lies `ahead` bytes behind
+/// the panel is brought to the second-level cache meanwhile. Its loads of the weights
 /// of a step, of the second step of two and of a last one go to `ymm12` and `ymm13`; a step takes `$bytes` of the panel.
 macro_rules! steps {
     ($(#[$doc:meta])* $name:ident, $bytes:literal, [$($first:literal),+], [$($second:literal),+]) => {
@@ -58,6 +59,7 @@ macro_rules! steps {
             at: usize,
             panel: *const u8,
             steps: usize,
+            ahead: usize,
         ) -> *const u8 {
             let [a0, b0, a1, b1, a2, b2, a3, b3, a4, b4, a5, b5] = sums;
             let [r0, r1, r2, r3, r4, r5] = rows;
@@ -69,6 +71,7 @@ macro_rules! steps {
                     "jb 3f",
                     ".p2align 6",
                     "2:",
+                    "prefetcht1 [{panel} + {ahead}]",
                     $($first,)+
                     rows!(["vpmaddwd", "vpaddd"], "0"),
                     $($second,)+
@@ -88,6 +91,7 @@ macro_rules! steps {
                     panel = inout(reg) next,
                     i = inout(reg) at => _,
                     left = inout(reg) steps => _,
+                    ahead = in(reg) ahead,
                     r0 = in(reg) r0, r1 = in(reg) r1, r2 = in(reg) r2,
                     r3 = in(reg) r3, r4 = in(reg) r4, r5 = in(reg) r5,
                     a0 = inout(ymm_reg) *a0, b0 = inout(ymm_reg) *b0,
@@ -136,7 +140,7 @@ macro_rules! quad_row {
 }
 
 /// Adds the products of `steps` steps of four activations, 0 to 127, and weights of 8 bits to `sums`, and returns the panel
-/// behind them.
+/// behind them. What lies `ahead` bytes behind the panel is brought to the second-level cache meanwhile.
 ///
 /// # Safety
 /// From `at` on behind each row are 4 bytes for each of `steps`, and so are 64 behind the panel.
@@ -148,6 +152,7 @@ pub(super) unsafe fn quads(
     at: usize,
     panel: *const u8,
     steps: usize,
+    ahead: usize,
 ) -> *const u8 {
     let [a0, b0, a1, b1, a2, b2, a3, b3, a4, b4, a5, b5] = sums;
     let [r0, r1, r2, r3, r4, r5] = rows;
@@ -162,6 +167,7 @@ pub(super) unsafe fn quads(
             "vpabsw ymm12, ymm12",
             ".p2align 6",
             "2:",
+            "prefetcht1 [{panel} + {ahead}]",
             quad_row!("r0", "a0", "b0"),
             quad_row!("r1", "a1", "b1"),
             quad_row!("r2", "a2", "b2"),
@@ -175,6 +181,7 @@ pub(super) unsafe fn quads(
             panel = inout(reg) next,
             i = inout(reg) at => _,
             left = inout(reg) steps => _,
+            ahead = in(reg) ahead,
             r0 = in(reg) r0, r1 = in(reg) r1, r2 = in(reg) r2,
             r3 = in(reg) r3, r4 = in(reg) r4, r5 = in(reg) r5,
             a0 = inout(ymm_reg) *a0, b0 = inout(ymm_reg) *b0,
@@ -238,7 +245,8 @@ macro_rules! fold {
 }
 
 /// Adds the products of `steps` double steps of unsigned activations and weights of 4 bits to `sums`, and returns the panel
-/// behind them. No `period` of these steps, at least 1, has a sum beyond 16 bits.
+/// behind them. No `period` of these steps, at least 1, has a sum beyond 16 bits. What lies `ahead` bytes behind the panel is
+/// brought to the second-level cache meanwhile.
 ///
 /// # Safety
 /// From `at` on behind each row are 8 bytes for each of `steps`, and so are 64 behind the panel.
@@ -250,6 +258,7 @@ pub(super) unsafe fn nibbles(
     at: usize,
     panel: *const u8,
     (steps, period): (usize, usize),
+    ahead: usize,
 ) -> *const u8 {
     let [r0, r1, r2, r3, r4, r5] = rows;
     let mut next = panel;
@@ -268,6 +277,7 @@ pub(super) unsafe fn nibbles(
             "sub {left}, {turns}",
             ".p2align 6",
             "3:",
+            "prefetcht1 [{panel} + {ahead}]",
             "vmovdqa ymm15, ymmword ptr [rip + {tables} + 32]",
             "vmovdqa ymm14, ymmword ptr [rip + {tables}]",
             "vpand ymm12, ymm14, ymmword ptr [{panel}]",
@@ -299,6 +309,7 @@ pub(super) unsafe fn nibbles(
             i = inout(reg) at => _,
             left = inout(reg) steps => _,
             period = in(reg) period,
+            ahead = in(reg) ahead,
             turns = out(reg) _,
             tables = sym TABLES,
             r0 = in(reg) r0, r1 = in(reg) r1, r2 = in(reg) r2,

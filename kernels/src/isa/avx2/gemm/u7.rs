@@ -11,7 +11,7 @@ use super::super::{Avx2, ONCE, TWICE};
 use super::quads::{self, Dot, ROWS, S8, halves};
 use super::{Columns, End, checked_panel, finish, loops, rows_of_run};
 use crate::ops::gemm::{Tile, Weights};
-use crate::pack::panels::{COLUMNS, QUADS};
+use crate::pack::panels::{COLUMNS, QUAD_BYTES, QUADS};
 use crate::params::Conv;
 use crate::requant::Rounding;
 
@@ -93,10 +93,13 @@ fn full_tile(t: &Tile, columns: &Columns, output: &mut [u8], pitch: usize) {
     let mut panel = checked_panel::<ROWS, QUADS>(t);
     let rows = rows_of_run::<ROWS>(t, 0);
     let sums: &mut loops::Sums = acc.as_flattened_mut().try_into().expect("two for each row");
+    let steps = t.activations.steps;
+    // To the next panel.
+    let ahead = t.activations.runs * steps * QUAD_BYTES;
     for run in 0..t.activations.runs {
         let at = run * t.activations.run_step;
         // SAFETY: `checked_panel`: each step has 64 bytes of weights, and each row 4 bytes.
-        panel = unsafe { loops::quads(sums, rows, at, panel, t.activations.steps) };
+        panel = unsafe { loops::quads(sums, rows, at, panel, steps, ahead) };
     }
     end_in_registers!(columns, acc, output, pitch, [0, 2, 4]);
     // A copy: the accumulators above need no place in memory.
