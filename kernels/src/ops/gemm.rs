@@ -30,8 +30,8 @@ pub(crate) mod winograd;
 
 use activations::Plan;
 
-/// Most rows of a tile on any ISA.
-pub(crate) const MAX_ROWS: usize = 14;
+/// Most rows of a tile on any ISA of the architecture.
+pub(crate) const MAX_ROWS: usize = if cfg!(target_arch = "x86_64") { 14 } else { 8 };
 
 /// Activations, read run by run: pixel `i` whose first run starts at byte `o` has run `r` at `o + r * run_step`, `steps`
 /// steps of KR values long. The runs of a pixel in order are its `K` activations.
@@ -58,8 +58,7 @@ pub(crate) struct Tile<'a> {
     pub rows: usize,
     /// Byte at which each pixel's first run starts.
     pub first: [usize; MAX_ROWS],
-    /// Bytes from each pixel to the next where these are the same within the first half of an even number of rows, and within
-    /// the second.
+    /// Bytes from each pixel to the next where these are known to be the same.
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for kernels with more rows than registers"))]
     pub step: Option<usize>,
     /// One panel.

@@ -13,7 +13,7 @@ use super::columns::{Columns, end};
 use super::loops::{self, Source, Sums};
 use crate::isa::avx2::gemm::quads::{self, Dot, S4, S8, U8, tile_of};
 use crate::isa::avx2::{self, Avx2};
-use crate::ops::gemm::{Activations, Second, Tile, Weights};
+use crate::ops::gemm::{Activations, MAX_ROWS, Second, Tile, Weights};
 use crate::pack::panels::QUAD_BYTES;
 use crate::params::Conv;
 
@@ -130,7 +130,7 @@ fn full_pair<const WEIGHTS: u8>(
     output: &mut [u8],
     pitch: usize,
 ) {
-    match t.step {
+    match t.step.or_else(|| distance(&t.first)) {
         Some(distance) => {
             let mut sums = MaybeUninit::uninit();
             multiply::<WEIGHTS>(t, distance, columns, second, &mut sums);
@@ -140,6 +140,15 @@ fn full_pair<const WEIGHTS: u8>(
         }
         None => two_halves::<WEIGHTS>(t, columns, second, output, pitch),
     }
+}
+
+/// The bytes between neighbours of the rows 0 to 6 and 7 to 13, if they are always the same.
+#[cold]
+fn distance(first: &[usize; MAX_ROWS]) -> Option<usize> {
+    let distance = first[1].wrapping_sub(first[0]);
+    let (groups, _) = first.as_chunks::<{ ROWS / 2 }>();
+    let mut pairs = groups.iter().flat_map(|group| group.windows(2));
+    pairs.all(|pair| pair[1].wrapping_sub(pair[0]) == distance).then_some(distance)
 }
 
 /// A full tile whose rows lie anyhow.
