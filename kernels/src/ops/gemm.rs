@@ -63,10 +63,23 @@ pub(crate) struct Tile<'a> {
     pub step: Option<usize>,
     /// One panel.
     pub weights: &'a Weights<'a>,
+    /// How many tiles before this one met the panel.
+    pub turn: usize,
 }
+
+/// Tiles of a panel that fetch the next one. All of it in the time of one would be more than the third-level cache gives to the
+/// fastest kernels, and those that come later find it fetched.
+const FETCHING: usize = 16;
 
 #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "for kernels that read through pointers"))]
 impl Tile<'_> {
+    /// `ahead`, the bytes to the next panel, for a tile that is to fetch it into the second-level cache; else 0: a loop
+    /// without a branch then asks for what it has.
+    #[inline]
+    pub(crate) fn fetched(&self, ahead: usize) -> usize {
+        if self.turn < FETCHING { ahead } else { 0 }
+    }
+
     /// That every activation and weight is there which `rows` rows read: as many times `runs` runs of `steps` steps of `step`
     /// bytes, the last one ending `reach` bytes behind `first`, and `step_bytes` bytes of weights for each step of a row.
     ///
@@ -376,7 +389,7 @@ impl<I: GemmIsa> Job<'_, I> {
         let mut places = self.plan.places(p, self.block);
         let count = self.block.rows.len();
         let (activations, weights) = (&self.activations, &weights);
-        let mut tile = Tile { activations, rows: 0, first: [0; MAX_ROWS], step: None, weights };
+        let mut tile = Tile { activations, rows: 0, first: [0; MAX_ROWS], step: None, weights, turn: 0 };
         let mut row = 0;
         while row < count {
             tile.rows = match count - row {
@@ -391,6 +404,7 @@ impl<I: GemmIsa> Job<'_, I> {
                 None => self.isa.tile(&tile, columns, output, pitch),
             }
             row += tile.rows;
+            tile.turn += 1;
         }
     }
 }

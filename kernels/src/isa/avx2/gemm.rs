@@ -356,8 +356,7 @@ fn multiply<const MR: usize, const HALVES: usize, const WEIGHTS: u8>(
 unsafe fn full_tile<const WEIGHTS: u8>(t: &Tile, mut panel: *const u8, sums: &mut loops::Sums) {
     let rows = rows_of_run::<ROWS>(t, 0);
     let steps = t.activations.steps;
-    // To the next panel of bytes.
-    let ahead = t.activations.runs * steps * PAIR_BYTES;
+    let ahead = t.fetched(t.activations.runs * steps * PAIR_BYTES);
     for run in 0..t.activations.runs {
         let at = run * t.activations.run_step;
         // SAFETY: `checked_panel`: each pair has 64 bytes of wide weights, else 32, and each row 4 bytes.

@@ -209,6 +209,7 @@ fn multiply<const WEIGHTS: u8>(
         run_step,
         turns,
         panels: panels.map(<[u8]>::as_ptr),
+        ahead: t.fetched(2 * panels[0].len()),
     };
     // SAFETY: by the assertions every activation and weight is there.
     unsafe {

@@ -27,6 +27,8 @@ pub(super) struct Source<'a> {
     pub run_step: usize,
     pub turns: usize,
     pub panels: [*const u8; 2],
+    /// From a panel to what is fetched meanwhile.
+    pub ahead: usize,
 }
 
 /// One row of a step: its four activations at `$at` times the weights of both panels in `zmm28` and `zmm29`.
@@ -142,8 +144,8 @@ macro_rules! tile {
                     ".p2align 6",
                     "3:",
                     // The next pair of panels, to the second-level cache.
-                    "prefetcht1 [{panel} + 2*{other}]",
-                    "prefetcht1 [{second} + 2*{other}]",
+                    "prefetcht1 [{panel} + {ahead}]",
+                    "prefetcht1 [{second} + {ahead}]",
                     $($line,)+
                     "add {panel}, 64",
                     "add {second}, 64",
@@ -165,8 +167,7 @@ macro_rules! tile {
                     d5 = in(reg) source.distance.wrapping_mul(5),
                     panel = inout(reg) first => _,
                     second = inout(reg) second => _,
-                    // From the first panel to the second.
-                    other = in(reg) second as usize - first as usize,
+                    ahead = in(reg) source.ahead,
                     $($operand = $($value)+,)?
                     gap = in(reg) source.run_step.wrapping_sub($activations * source.turns),
                     left = inout(reg) source.corrections => _,

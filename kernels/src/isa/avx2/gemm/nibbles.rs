@@ -91,8 +91,7 @@ fn multiply<const MR: usize>(t: &Tile, period: usize, acc: &mut [[__m256i; 2]; M
     let ones = _mm256_set1_epi16(1);
     if let Ok(sums) = <&mut loops::Sums>::try_from(acc.as_flattened_mut()) {
         let rows = rows_of_run::<ROWS>(t, 0);
-        // To the next panel.
-        let ahead = runs * steps / 2 * QUAD_BYTES;
+        let ahead = t.fetched(runs * steps / 2 * QUAD_BYTES);
         for run in 0..runs {
             // SAFETY: `checked_panel`: each double step has 64 bytes of weights, and each row 8 bytes.
             panel = unsafe { loops::nibbles(sums, rows, run * run_step, panel, (steps / 2, period), ahead) };

@@ -151,8 +151,7 @@ pub(crate) unsafe fn multiply<D: Dot, const MR: usize, const PANELS: usize, cons
         }
     }
     let Activations { runs, steps, .. } = *t.activations;
-    // To the weights of the next panel: they are brought to the second-level cache meanwhile.
-    let ahead = runs * steps * QUAD_BYTES;
+    let ahead = t.fetched(PANELS * runs * steps * QUAD_BYTES);
     for run in 0..runs {
         let rows = rows_of_run::<MR>(t, run);
         if WEIGHTS == S4 {

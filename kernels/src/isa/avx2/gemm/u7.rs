@@ -94,8 +94,7 @@ fn full_tile(t: &Tile, columns: &Columns, output: &mut [u8], pitch: usize) {
     let rows = rows_of_run::<ROWS>(t, 0);
     let sums: &mut loops::Sums = acc.as_flattened_mut().try_into().expect("two for each row");
     let steps = t.activations.steps;
-    // To the next panel.
-    let ahead = t.activations.runs * steps * QUAD_BYTES;
+    let ahead = t.fetched(t.activations.runs * steps * QUAD_BYTES);
     for run in 0..t.activations.runs {
         let at = run * t.activations.run_step;
         // SAFETY: `checked_panel`: each step has 64 bytes of weights, and each row 4 bytes.
