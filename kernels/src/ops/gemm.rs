@@ -59,27 +59,38 @@ pub(crate) struct Tile<'a> {
     /// Byte at which each pixel's first run starts.
     pub first: [usize; MAX_ROWS],
     /// Bytes from each pixel to the next where these are known to be the same.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for kernels with more rows than registers"))]
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "for kernels with more rows than registers")
+    )]
     pub step: Option<usize>,
     /// One panel.
     pub weights: &'a Weights<'a>,
     /// How many tiles before this one met the panel.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "for kernels that fetch the next panel")
+    )]
     pub turn: usize,
 }
 
 /// Tiles of a panel that fetch the next one. All of it in the time of one would be more than the third-level cache gives to the
 /// fastest kernels, and those that come later find it fetched.
+#[cfg(target_arch = "x86_64")]
 const FETCHING: usize = 16;
 
-#[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "for kernels that read through pointers"))]
 impl Tile<'_> {
     /// `ahead`, the bytes to the next panel, for a tile that is to fetch it into the second-level cache; else 0: a loop
     /// without a branch then asks for what it has.
+    #[cfg(target_arch = "x86_64")]
     #[inline]
     pub(crate) fn fetched(&self, ahead: usize) -> usize {
         if self.turn < FETCHING { ahead } else { 0 }
     }
+}
 
+#[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "for kernels that read through pointers"))]
+impl Tile<'_> {
     /// That every activation and weight is there which `rows` rows read: as many times `runs` runs of `steps` steps of `step`
     /// bytes, the last one ending `reach` bytes behind `first`, and `step_bytes` bytes of weights for each step of a row.
     ///

@@ -141,7 +141,10 @@ impl Case {
 
 /// Kernels of whole vectors that this CPU has.
 fn tiled() -> usize {
-    [IsaKind::Avx2, IsaKind::Avx512Vnni, IsaKind::Neon].into_iter().filter(|&isa| Cpu::detect().has(isa)).count()
+    [IsaKind::Avx2, IsaKind::Avx512Vnni, IsaKind::Neon]
+        .into_iter()
+        .filter(|&isa| Cpu::detect().has(isa))
+        .count()
 }
 
 #[test]

@@ -60,8 +60,7 @@ impl Sum {
         let constant =
             -(i64::from(zero_points[0]) * i64::from(m[0]) + i64::from(zero_points[1]) * i64::from(m[1]));
         let output = &p.output;
-        let plain =
-            shift <= PLAIN_SHIFT && output.lo == output.elem.min() && output.hi == output.elem.max();
+        let plain = shift <= PLAIN_SHIFT && output.lo == output.elem.min() && output.hi == output.elem.max();
         let zero_point = if plain { output.zero_point << (shift - 12) } else { 0 };
         let out = offset(output.elem);
         Sum {

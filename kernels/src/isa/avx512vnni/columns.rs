@@ -148,7 +148,8 @@ fn bytes<const MR: usize, const PANELS: usize, const KIND: u8>(
     if PANELS == 2 {
         let mask = u32::MAX >> (2 * COLUMNS - width);
         for row in (0..MR).step_by(2) {
-            let both = narrow.in_order::<KIND>([value(row, 0), value(row, 1), value(row + 1, 0), value(row + 1, 1)]);
+            let both =
+                narrow.in_order::<KIND>([value(row, 0), value(row, 1), value(row + 1, 0), value(row + 1, 1)]);
             // SAFETY: by the assertion `width` bytes of each row are inside `output`.
             unsafe {
                 _mm256_mask_storeu_epi8(to(row).cast(), mask, _mm512_castsi512_si256(both));
@@ -160,7 +161,12 @@ fn bytes<const MR: usize, const PANELS: usize, const KIND: u8>(
     } else {
         let mask = u16::MAX >> (COLUMNS - width);
         for row in (0..MR).step_by(4) {
-            let four = narrow.in_order::<KIND>([value(row, 0), value(row + 1, 0), value(row + 2, 0), value(row + 3, 0)]);
+            let four = narrow.in_order::<KIND>([
+                value(row, 0),
+                value(row + 1, 0),
+                value(row + 2, 0),
+                value(row + 3, 0),
+            ]);
             let rows = [
                 _mm512_castsi512_si128(four),
                 _mm512_extracti32x4_epi32::<1>(four),

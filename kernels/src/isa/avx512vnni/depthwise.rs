@@ -422,7 +422,8 @@ impl End {
     #[target_feature(enable = "avx512f")]
     fn rescale<const END: u8>(&self, sums: __m512i, half: usize) -> __m512i {
         // For two roundings twice the accumulator.
-        let acc = if END == TWICE { _mm512_add_epi32(_mm512_add_epi32(sums, sums), self.bias[half]) } else { sums };
+        let acc =
+            if END == TWICE { _mm512_add_epi32(_mm512_add_epi32(sums, sums), self.bias[half]) } else { sums };
         let mut even = _mm512_mul_epi32(acc, self.multiplier[half]);
         let mut odd = _mm512_mul_epi32(_mm512_srli_epi64::<32>(acc), self.multiplier_odd[half]);
         if END == TWICE {

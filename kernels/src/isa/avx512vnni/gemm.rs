@@ -39,9 +39,7 @@ impl Dot for Avx512Vnni {
     #[inline]
     fn tile(self, t: &Tile, columns: &Columns, output: &mut [u8], pitch: usize) {
         // SAFETY: the token proves AVX2 and AVX-512 BW, VL and VNNI.
-        unsafe {
-            tile_of!(t, [1, 2, 3, 4, 5, 6, 7], { ROWS }, tile(t, columns, output, pitch))
-        }
+        unsafe { tile_of!(t, [1, 2, 3, 4, 5, 6, 7], { ROWS }, tile(t, columns, output, pitch)) }
     }
 
     #[inline]

@@ -50,7 +50,10 @@ pub(crate) struct Run<'a> {
     /// Where each tap of the first output lies in `source`, as many as the weights have.
     pub(crate) taps: &'a [usize],
     /// Rows and columns of the window: the taps go row by row.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for kernels that take a column at once"))]
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "for kernels that take a column at once")
+    )]
     pub(crate) window: [usize; 2],
     /// Packed weights of the block.
     pub(crate) weights: &'a [u8],

@@ -295,7 +295,8 @@ impl<I: WinogradIsa> Job<'_, I> {
                 steps: self.plan.channels / 2,
             };
             let (first, weights) = ([0; MAX_ROWS], &Weights::Wide(weights));
-            let mut tile = Tile { activations: &activations, rows: 0, first, step: Some(pitch), weights, turn: 0 };
+            let mut tile =
+                Tile { activations: &activations, rows: 0, first, step: Some(pitch), weights, turn: 0 };
             for start in (0..tiles).step_by(I::ROWS) {
                 tile.rows = I::ROWS.min(tiles - start);
                 for (r, byte) in tile.first.iter_mut().enumerate() {

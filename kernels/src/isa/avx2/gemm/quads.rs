@@ -163,11 +163,10 @@ pub(crate) unsafe fn multiply<D: Dot, const MR: usize, const PANELS: usize, cons
                     for i in 1..PANELS {
                         weights[i] = D::nibbles(D::load(panels[i]));
                     }
-                    for odd in 0..2 {
+                    for (at, odd) in [(0, 0), (4, 1)] {
                         for r in 0..MR {
                             for i in 0..PANELS {
-                                let row = rows[r].add(8 * step + 4 * odd);
-                                acc[r][i] = D::dot(acc[r][i], row, weights[i][odd]);
+                                acc[r][i] = D::dot(acc[r][i], rows[r].add(8 * step + at), weights[i][odd]);
                             }
                         }
                     }
@@ -352,7 +351,11 @@ pub(crate) mod halves {
 /// # Safety
 /// The CPU has the instruction set of `D`.
 #[inline(always)]
-pub(crate) unsafe fn tile<D: Dot<Lanes = halves::Lanes, Columns = Columns>, const MR: usize, const WEIGHTS: u8>(
+pub(crate) unsafe fn tile<
+    D: Dot<Lanes = halves::Lanes, Columns = Columns>,
+    const MR: usize,
+    const WEIGHTS: u8,
+>(
     t: &Tile,
     columns: &Columns,
     output: &mut [u8],
