@@ -14,7 +14,7 @@ Written by `tools/train/train.py`; do not edit by hand.
 | `eval_x.npy` | {pictures} pictures, uint8, NHWC, RGB, {side}x{side} |
 | `eval_y.npy` | their classes, uint8 |
 | `metrics.json` | everything below as data, and the SHA-256 of every picture set |
-| `road_signs.dyad` | what `dyadic compile road_signs_int8.tflite -o road_signs.dyad --rgb --mean 0 --std 255 --labels labels.txt` makes of it; `dyadic demo` runs it |
+| `road_signs.dyad` | what `dyadic compile road_signs_int8.tflite -o road_signs.dyad --rgb --mean 0 --std 255 --labels labels.txt --target avx2 --target avxvnni` makes of it; `dyadic demo` runs it |
 
 Pictures, network and texts were made by this project's own code and carry the project's licence. The signs are drawn
 from scratch after the general rules of the Vienna Convention; no photograph, font or foreign data set is inside.

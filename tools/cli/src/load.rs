@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use dyadic_format::write::{Contents, write};
-use dyadic_runtime::{LoadError, Model, Options, SelfTestError, Session};
+use dyadic_runtime::{LoadError, Model, Options, SelfTestError, Session, Warning};
 
 use crate::args::Machine;
 use crate::error::{Error, Result};
+use crate::isa;
 use crate::text::shown;
 
 /// Maps a file.
@@ -44,9 +45,23 @@ pub fn session(path: &Path, model: &Model, machine: &Machine) -> Result<Session>
     Ok(session)
 }
 
-/// What was noticed at load, on standard error.
+/// What was noticed at load, on standard error; weights packed for several operators on one line.
 pub fn print_warnings(session: &Session) {
-    for warning in session.warnings() {
+    let packed = |warning: &Warning| match warning {
+        Warning::Repacked { bytes, .. } => Some(*bytes),
+        _ => None,
+    };
+    let sizes: Vec<usize> = session.warnings().iter().filter_map(packed).collect();
+    let several = sizes.len() > 1;
+    if several {
+        let (total, isa) = (sizes.iter().sum::<usize>(), isa::used(session.isa()).name());
+        eprintln!(
+            "warning: the file has no weights packed for the kernels of {} operators; packed {total} bytes at load \
+             (`compile --target {isa}` stores them)",
+            sizes.len()
+        );
+    }
+    for warning in session.warnings().iter().filter(|warning| !several || packed(warning).is_none()) {
         eprintln!("warning: {}", shown(&warning.to_string()));
     }
 }

@@ -20,7 +20,8 @@ fn the_sample_is_made_again_byte_for_byte() {
     let windows = folder.file("labels.txt", format!("\u{feff}{}\r\n\r\n", text.replace('\n', "\r\n")));
     std::fs::write(&output, "an older file").unwrap();
     for labels in [sample("labels.txt"), windows] {
-        let more = [&RECIPE[..], &["--labels", &labels, "--report", &report]].concat();
+        let targets = ["--target", "avx2", "--target", "avxvnni"];
+        let more = [&RECIPE[..], &targets, &["--labels", &labels, "--report", &report]].concat();
         done(&compile(&source, &output, &more));
         assert!(std::fs::read(&output).unwrap() == expected, "{labels}");
     }
