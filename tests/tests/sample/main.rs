@@ -19,6 +19,7 @@ fn compiled(contract: Contract) -> Contents {
         contract,
         labels: labels.lines().map(str::to_string).collect(),
         recipe: Some(Recipe { order: Order::Rgb, mean: vec![0.0], std: vec![255.0] }),
+        targets: vec![IsaKind::Avx2, IsaKind::AvxVnni],
         ..Options::default()
     };
     compile(&std::fs::read(sample("road_signs_int8.tflite")).unwrap(), &options).unwrap().contents
