@@ -101,11 +101,22 @@ impl Budget {
     }
 }
 
-/// Multiply-accumulates below which a convolution is not shared out: about ten microseconds of work on a small core,
-/// what it costs to wake the other threads.
-const PARALLEL_MACS: u64 = 1 << 16;
-/// Bytes of activations below which any other step is not shared out, for the same reason.
-const PARALLEL_BYTES: u64 = 1 << 15;
+/// Whether a step is work enough to be shared out: some eight microseconds of it, of which two threads save half, because a fork
+/// and join with all threads awake was seen to cost two to four. On the cores that have NEON and nothing newer everything takes
+/// several times as long. Other steps than convolutions wait for memory mostly.
+fn is_worth_sharing(info: &StepInfo) -> bool {
+    let depthwise = info.kind == OpKind::DepthwiseConv2d;
+    let (macs, bytes) = match info.isa {
+        IsaKind::Avx512Vnni if !depthwise => (1 << 21, 1 << 17),
+        IsaKind::AvxVnni | IsaKind::I8mm if !depthwise => (1 << 20, 1 << 17),
+        IsaKind::Avx2 | IsaKind::DotProd if !depthwise => (1 << 19, 1 << 17),
+        IsaKind::Avx2 | IsaKind::AvxVnni | IsaKind::Avx512Vnni | IsaKind::DotProd | IsaKind::I8mm => {
+            (1 << 18, 1 << 17)
+        }
+        IsaKind::Reference | IsaKind::Portable | IsaKind::Neon => (1 << 16, 1 << 15),
+    };
+    if info.macs == 0 { info.activation_bytes >= bytes } else { info.macs >= macs }
+}
 
 /// Lowers every operator.
 pub(crate) fn lower(model: &Model, choice: Choice, budget: &mut Budget) -> Result<Program, LoadError> {
@@ -119,7 +130,7 @@ pub(crate) fn lower(model: &Model, choice: Choice, budget: &mut Budget) -> Resul
         let op = Operator::new(view, index)?;
         let (action, kernel) = action(&op, &mut state)?;
         let info = info(&op, kernel, &mut state)?;
-        let large = info.macs >= PARALLEL_MACS || (info.macs == 0 && info.activation_bytes >= PARALLEL_BYTES);
+        let large = is_worth_sharing(&info);
         let output = op.arena(op.output());
         let odd_nibbles = op.elem(op.output()).bits() == 4 && op.elements(op.output()) % 2 == 1;
         steps.push(Step { output, large, odd_nibbles, action });

@@ -290,6 +290,13 @@ impl Session {
         Ok(())
     }
 
+    /// Whether none of these steps is shared out.
+    #[cfg(feature = "std")]
+    fn inline(&self, steps: &Range<usize>) -> bool {
+        let steps = self.executor.as_ref().map(|executor| &executor.program.steps[steps.clone()]);
+        steps.is_some_and(|steps| steps.iter().all(|step| !step.large))
+    }
+
     fn run_steps(&mut self, steps: Range<usize>) -> Result<(), RunError> {
         if self.panicked {
             return Err(RunError::Panicked);
@@ -300,6 +307,15 @@ impl Session {
                     // A panic unwinds through here and leaves the flag set.
                     self.panicked = true;
                     executor.run(steps, &**parallel);
+                    self.panicked = false;
+                }
+            }
+            #[cfg(feature = "std")]
+            // Handing over wakes a thread and then this one: more than a run without a step to share out takes.
+            Engine::Workers(workers) if self.inline(&steps) && !workers.are_pinned() => {
+                if let Some(executor) = &mut self.executor {
+                    self.panicked = true;
+                    executor.run(steps, &Inline);
                     self.panicked = false;
                 }
             }

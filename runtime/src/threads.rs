@@ -157,6 +157,8 @@ fn halve(range: Range<usize>, job: &(dyn Fn(usize) + Sync)) {
 pub(crate) struct Workers {
     shared: Arc<Shared>,
     pool: Option<ThreadPool>,
+    /// Whether cores were asked for.
+    pinned: bool,
 }
 
 impl Workers {
@@ -203,7 +205,12 @@ impl Workers {
         started.wait();
         let leader = Arc::clone(&shared);
         pool.spawn(move || leader.lead(threads));
-        Ok(Workers { shared, pool: Some(pool) })
+        Ok(Workers { shared, pool: Some(pool), pinned: !cores.is_empty() })
+    }
+
+    /// Whether steps belong on certain cores.
+    pub(crate) fn are_pinned(&self) -> bool {
+        self.pinned
     }
 
     /// Runs steps on the workers; the flag says whether one panicked.

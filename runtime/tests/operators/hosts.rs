@@ -11,7 +11,7 @@ use dyadic_runtime::{Model, Options, Parallel, RunError, Session, Warning};
 use super::builder::Builder;
 use super::bytes;
 
-const COUNT: usize = 50_001;
+const COUNT: usize = 150_001;
 
 /// A table look-up, large enough to be shared out.
 fn model() -> Model {

@@ -160,9 +160,11 @@ fn convolutions() {
     ];
     for (rule, rounding) in rules {
         for weight in [quant(S8, 0), quant(ElemType::S4, 0), quant(U8, 131)] {
-            // Large enough to be shared out among threads.
+            // The last two are large enough to be shared out among threads on every instruction set.
             let window = Window { y: axis(17, 9, 3, 2, 1, 1), x: axis(19, 17, 3, 1, 2, 1) };
-            for (in_channels, out_channels, groups) in [(5, 21, 1), (6, 4, 2), (24, 24, 24), (3, 6, 3)] {
+            for (in_channels, out_channels, groups) in
+                [(5, 21, 1), (6, 4, 2), (24, 24, 24), (3, 6, 3), (40, 40, 1), (200, 200, 200)]
+            {
                 ConvCase { window, in_channels, out_channels, groups, weight }.check(rule, rounding);
             }
         }
@@ -205,10 +207,10 @@ fn padding_alone_under_a_window() {
         .check(Rule::RequantOnce, Rounding::Once);
 }
 
-/// Large enough to be shared out among threads: by rows, and by columns where there is one row.
+/// The last two are large enough to be shared out among threads: by rows, and by columns where there is one row.
 #[test]
 fn fully_connected() {
-    for (rows, channels) in [(5, 70), (1, 250)] {
+    for (rows, channels) in [(5, 70), (1, 250), (5, 1500), (1, 7100)] {
         fully_connected_of(rows, channels);
     }
 }
