@@ -12,8 +12,12 @@ use core::ops::Range;
 use super::{Avx512Vnni, Narrow, ONCE, PLAIN_S8, PLAIN_U8, TWICE, high_halves, with_zero_point};
 use crate::isa::avx2;
 use crate::ops::depthwise::tiles::{self, DepthwiseIsa, Gather, Run, reach};
-use crate::pack::depthwise::{BLOCK, PAIR_BYTES};
+use crate::pack::depthwise::BLOCK;
 use crate::params::Conv;
+
+mod weights;
+
+use weights::Weights;
 
 /// The lanes of 32 channels, in the order of the quads: 0 and 1, then 2 and 3.
 type Halves = [__m512i; 2];
@@ -82,15 +86,6 @@ pub(crate) struct Epilogue {
     known: bool,
 }
 
-/// Weights of one column and four rows to a lane: `bytes[term][row / 4][column]`. Of a window of three rows the second group is
-/// the first, one row lower.
-#[derive(Debug)]
-struct Weights {
-    bytes: [[[Halves; 5]; 2]; 2],
-    /// Whether the second term is not 0.
-    two: bool,
-}
-
 impl Epilogue {
     #[target_feature(enable = "avx2,avx512bw,avx512vl")]
     fn new(p: &Conv, block: usize, weights: &[u8]) -> Epilogue {
@@ -108,51 +103,6 @@ impl Epilogue {
         let mut epilogue = Epilogue { avx2, end, narrow, weights: Weights::zero(), known };
         epilogue.known = known && epilogue.weights.fill(window, weights);
         epilogue
-    }
-}
-
-impl Weights {
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn zero() -> Weights {
-        Weights { bytes: [[[[_mm512_setzero_si512(); 2]; 5]; 2]; 2], two: false }
-    }
-
-    /// From the packed weights of a block; false where two signed bytes do not make one of them.
-    #[target_feature(enable = "avx512bw")]
-    fn fill(&mut self, [height, width]: [usize; 2], packed: &[u8]) -> bool {
-        let (lowest, highest) = (_mm512_set1_epi16(-128), _mm512_set1_epi16(127));
-        let clamped = |words| _mm512_min_epi16(_mm512_max_epi16(words, lowest), highest);
-        for tap in 0..height * width {
-            let pair = &packed[tap / 2 * PAIR_BYTES..][..PAIR_BYTES];
-            for (half, words) in pair.as_chunks::<64>().0.iter().enumerate() {
-                // SAFETY: 64 readable bytes.
-                let words = unsafe { _mm512_loadu_si512(words.as_ptr().cast()) };
-                let first = clamped(words);
-                let rest = _mm512_sub_epi16(words, first);
-                if _mm512_cmpneq_epi16_mask(clamped(rest), rest) != 0 {
-                    return false;
-                }
-                self.two |= _mm512_test_epi16_mask(rest, rest) != 0;
-                // The word of this tap, its low byte at the place of its row.
-                let (row, column) = (tap / width, tap % width);
-                let from = _mm_cvtsi32_si128(16 * (tap % 2) as i32);
-                let to = _mm_cvtsi32_si128(8 * (row % ROWS) as i32);
-                for (term, words) in [first, rest].into_iter().enumerate() {
-                    let byte = _mm512_and_si512(_mm512_srl_epi32(words, from), _mm512_set1_epi32(255));
-                    let lanes = &mut self.bytes[term][row / ROWS][column][half];
-                    *lanes = _mm512_or_si512(*lanes, _mm512_sll_epi32(byte, to));
-                }
-            }
-        }
-        if height < ROWS {
-            for [upper, lower] in &mut self.bytes {
-                for (upper, lower) in upper.iter().zip(lower) {
-                    *lower = [_mm512_slli_epi32::<8>(upper[0]), _mm512_slli_epi32::<8>(upper[1])];
-                }
-            }
-        }
-        true
     }
 }
 
